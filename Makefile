@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# make modules tools lib	compile here, for this machine
+# make install [DESTDIR= PREFIX=]
+# make demo			two guests and a one-time-pad tunnel between them
+# make test [T=NAME]		selftests in QEMU guests; nothing is loaded here
+# make help			the rest
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+PREFIX ?= /usr/local
+INSTALL_MOD_PATH ?= $(DESTDIR)/usr
+QEMU := selftests/qemu
+T ?=
+
+export DESTDIR PREFIX
+
+all: modules lib tools
+
+modules:
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
+
+modules_install:
+	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(INSTALL_MOD_PATH) \
+		INSTALL_MOD_STRIP=1 modules_install
+
+lib:
+	[ ! -e lib/Makefile ] || $(MAKE) -C lib
+
+tools: lib
+	[ ! -e tools/Makefile ] || $(MAKE) -C tools
+
+selftests: lib
+	$(MAKE) -C selftests
+
+install: modules_install
+	[ ! -e lib/Makefile ] || $(MAKE) -C lib install
+	[ ! -e tools/Makefile ] || $(MAKE) -C tools install
+
+install-selftests:
+	$(MAKE) -C selftests install
+
+clean:
+	$(MAKE) -C $(KDIR) M=$(CURDIR) clean
+	$(MAKE) -C lib clean
+	$(MAKE) -C tools clean
+	$(MAKE) -C selftests clean
+
+# From here on: in QEMU, with Debian's own kernel, from build/.
+
+build:
+	@$(QEMU)/build
+
+demo:
+	@$(QEMU)/run --raw --all-output demo/demo
+
+test:
+	@$(QEMU)/run $(T)
+
+test-long:
+	@$(QEMU)/run --long --scale 100 $(T)
+
+test-debug:
+	@$(QEMU)/run --kernel debug --scale 2 $(T)
+
+bench:
+	@$(QEMU)/run --raw --scale 100 bench/bench
+
+shell:
+	@$(QEMU)/run --shell
+
+check:
+	@$(QEMU)/run check
+
+compat:
+	@$(QEMU)/compat
+
+distclean:
+	rm -rf build
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+	@echo 'make selftests		compile the selftests (KSELFTEST= their kernel headers)'
+	@echo 'make shell		a guest with everything loaded, to try things by hand'
+	@echo 'make bench		speed, in one guest'
+	@echo 'make test-long		all selftests at full length (make test does a tenth)'
+	@echo 'make test-debug		all selftests on a kernel with KASAN, lockdep, kmemleak'
+	@echo 'make check		style and staleness checks'
+	@echo 'make compat		compile against the kernels of Debian 12, 13 and backports'
+	@echo 'make clean distclean	remove what was compiled here; the cache of guests'
+
+.PHONY: all modules modules_install lib tools selftests install install-selftests \
+	clean build demo test test-long test-debug bench shell check compat \
+	distclean help
