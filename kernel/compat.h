@@ -21,4 +21,46 @@
 #include <asm/unaligned.h>
 #endif
 
+#include <linux/device/class.h>
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
+#undef class_create
+#define class_create(name)						\
+({									\
+	static struct lock_class_key __key;				\
+									\
+	__class_create(THIS_MODULE, name, &__key);			\
+})
+#endif
+
+#include <crypto/chacha.h>
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 16, 0)
+struct chacha_state {
+	u32 x[CHACHA_STATE_WORDS];
+};
+
+#define chacha_init(state, key, iv)	chacha_init((state)->x, key, iv)
+#define chacha20_crypt(state, dst, src, bytes) \
+	chacha20_crypt((state)->x, dst, src, bytes)
+#endif
+
+#include <net/xfrm.h>
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
+enum {
+	XFRM_SA_DIR_IN = 1,
+	XFRM_SA_DIR_OUT = 2,
+};
+
+#define qkd_xfrm_set_dir(x, d)		((void)(d))
+#define qkd_xfrm_dir(x)			0
+#else
+#define qkd_xfrm_set_dir(x, d)		((x)->dir = (d))
+#define qkd_xfrm_dir(x)			((x)->dir)
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 0, 0)
+#define qkd_xfrm_init_state(x, extack)	xfrm_init_state(x)
+#else
+#define qkd_xfrm_init_state(x, extack)	xfrm_init_state(x, extack)
+#endif
+
 #endif /* _QKD_COMPAT_H */

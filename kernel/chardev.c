@@ -1,0 +1,500 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * /dev/qkd<index>: key leaves and supply enters through here
+ * (Documentation/abi/chardev.md).
+ *
+ * An open file holds a reference of its link, not of the link's namespace:
+ * when the link goes, calls return -ENODEV, poll says EPOLLHUP and whoever
+ * sleeps on link->readers is woken. It also holds the module, so that no file
+ * outlives it.
+ *
+ * Bytes go through a kernel buffer that is wiped, never through the page
+ * cache or a pipe: there is no read_iter, write_iter or splice.
+ */
+#include <linux/device.h>
+#include <linux/fs.h>
+#include <linux/module.h>
+#include <linux/pagemap.h>
+#include <linux/poll.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <uapi/linux/qkd_dev.h>
+
+#include "core.h"
+
+static dev_t qkd_chardev_first;
+static struct cdev qkd_chardev;
+static struct class *qkd_class;
+
+static const struct qkd_key_context qkd_read_context = {
+	.class	= QKD_CLASS_EXPORT,
+	.type	= QKD_CONTEXT_TYPE_NONE,
+};
+
+/* link->writer belongs to one file at a time: offsets have one source. */
+static int take_writer(struct qkd_link *link)
+{
+	if (!link->ops->user_supply)
+		return -EOPNOTSUPP;
+	if (test_and_set_bit_lock(0, &link->writer))
+		return -EBUSY;
+	return 0;
+}
+
+static int qkd_chardev_open(struct inode *inode, struct file *file)
+{
+	struct qkd_link *link;
+	int err;
+
+	link = qkd_link_get_by_minor(iminor(inode) - MINOR(qkd_chardev_first));
+	if (!link)
+		return -ENODEV;
+	/* It has no node, and one that somebody made by mknod opens nothing. */
+	if (link->user_net) {
+		err = -ENODEV;
+		goto err_put_link;
+	}
+	if (file->f_mode & FMODE_WRITE) {
+		err = take_writer(link);
+		if (err)
+			goto err_put_link;
+	}
+	file->private_data = link;
+	return stream_open(inode, file);
+
+err_put_link:
+	qkd_link_put(link);
+	return err;
+}
+
+static int qkd_chardev_release(struct inode *inode, struct file *file)
+{
+	const struct qkd_owner owner = { .file = file };
+	struct qkd_link *link = file->private_data;
+
+	qkd_key_release_owner(link, &owner);
+	if (file->f_mode & FMODE_WRITE)
+		clear_bit_unlock(0, &link->writer);
+	qkd_link_put(link);
+	return 0;
+}
+
+/**
+ * copy_key() - hand a key that was taken to the user
+ * @link: its link
+ * @to: where
+ * @from: the bytes
+ * @len: how many
+ *
+ * Nobody can have the key again: if the copy fails it is burnt.
+ *
+ * Return: 0 or -EFAULT.
+ */
+static int copy_key(struct qkd_link *link, void __user *to, const void *from,
+		    size_t len)
+{
+	if (!copy_to_user(to, from, len))
+		return 0;
+	qkd_refuse(link, QKD_REFUSED_BURNT);
+	return -EFAULT;
+}
+
+/*
+ * Sleep until a key may be there. Woken by supply, by a generation that opens
+ * or ends, and by the link's end; what changed is for the caller to find out.
+ */
+static int wait_for_link(struct qkd_link *link, struct file *file,
+			 struct wait_queue_entry *wait)
+{
+	if (file->f_flags & O_NONBLOCK)
+		return -EAGAIN;
+	if (signal_pending(current))
+		return -ERESTARTSYS;
+	wait_woken(wait, TASK_INTERRUPTIBLE, MAX_SCHEDULE_TIMEOUT);
+	return 0;
+}
+
+/* No key now, but there may be: supply lags, or the next generation begins. */
+static bool is_transient(int err)
+{
+	return err == -ENOKEY || err == -ENETDOWN;
+}
+
+static int alloc_key_wait(struct qkd_link *link, struct file *file, u32 size,
+			  struct qkd_key_record *rec)
+{
+	DEFINE_WAIT_FUNC(wait, woken_wake_function);
+	int err;
+
+	add_wait_queue(&link->readers, &wait);
+	do {
+		err = -ENODEV;
+		if (READ_ONCE(link->gone))
+			break;
+		err = qkd_key_alloc(link, &qkd_read_context, size, rec->id,
+				    rec->key);
+		if (!is_transient(err))
+			break;
+		err = wait_for_link(link, file, &wait);
+	} while (!err);
+	remove_wait_queue(&link->readers, &wait);
+	return err;
+}
+
+static ssize_t qkd_chardev_read(struct file *file, char __user *buf,
+				size_t count, loff_t *ppos)
+{
+	struct qkd_link *link = file->private_data;
+	struct qkd_key_record *rec;
+	int err;
+
+	if (READ_ONCE(link->gone))
+		return -ENODEV;
+	if (count <= sizeof(*rec) || count > sizeof(*rec) + QKD_KEY_SIZE_MAX)
+		return -EINVAL;
+	err = qkd_key_may_leave(link, QKD_CLASS_EXPORT);
+	if (err)
+		return err;
+	/* A bad pointer costs no key, unless it turns bad in the meantime. */
+	if (fault_in_writeable(buf, count))
+		return -EFAULT;
+
+	rec = kmalloc(count, GFP_KERNEL);
+	if (!rec)
+		return -ENOMEM;
+	err = alloc_key_wait(link, file, count - sizeof(*rec), rec);
+	if (!err)
+		err = copy_key(link, buf, rec, count);
+	kfree_sensitive(rec);
+	return err ?: count;
+}
+
+/* Bytes of s behind the block: only where a tag will be made of it. */
+static u32 confirm_len(const struct qkd_link *link)
+{
+	return link->cfg.confirm == QKD_CONFIRM_TAG ? QKD_TAG_LEN : 0;
+}
+
+/* What can be said of a record without looking at the stream. */
+static int check_supply(const struct qkd_link *link,
+			const struct qkd_supply_record *rec, size_t count)
+{
+	u32 step;
+
+	if (rec->stream >= QKD_STREAMS || rec->flags & ~QKD_SUPPLY_GAP)
+		return -EINVAL;
+	step = rec->stream & 1 ? QKD_KEY_UNIT : QKD_PAD_GRANULE;
+	if (rec->offset % step)
+		return -EINVAL;
+	if (rec->flags & QKD_SUPPLY_GAP)
+		return rec->length || count != sizeof(*rec) ? -EINVAL : 0;
+	if (!rec->length || rec->length % step ||
+	    rec->length > QKD_SUPPLY_LEN_MAX)
+		return -EINVAL;
+	if (count != sizeof(*rec) + rec->length + confirm_len(link))
+		return -EINVAL;
+	return 0;
+}
+
+static int supply_wait(struct qkd_link *link, struct file *file,
+		       const struct qkd_supply_record *rec, const u8 *bytes)
+{
+	const u8 *s = confirm_len(link) ? bytes + rec->length : NULL;
+	DEFINE_WAIT_FUNC(wait, woken_wake_function);
+	int err;
+
+	add_wait_queue(&link->readers, &wait);
+	do {
+		err = qkd_link_supply(link, rec->generation, rec->stream,
+				      rec->offset, bytes, rec->length, s);
+		if (err != -ENOBUFS)
+			break;
+		err = wait_for_link(link, file, &wait);
+	} while (!err);
+	remove_wait_queue(&link->readers, &wait);
+	return err;
+}
+
+static int supply_bytes(struct qkd_link *link, struct file *file,
+			const struct qkd_supply_record *rec,
+			const char __user *from)
+{
+	u32 len = rec->length + confirm_len(link);
+	u8 *bytes;
+	int err;
+
+	bytes = kvmalloc(len, GFP_KERNEL_ACCOUNT);
+	if (!bytes)
+		return -ENOMEM;
+	if (copy_from_user(bytes, from, len))
+		err = -EFAULT;
+	else
+		err = supply_wait(link, file, rec, bytes);
+	kvfree_sensitive(bytes, len);
+	return err;
+}
+
+static ssize_t qkd_chardev_write(struct file *file, const char __user *buf,
+				 size_t count, loff_t *ppos)
+{
+	struct qkd_link *link = file->private_data;
+	struct qkd_supply_record rec;
+	int err;
+
+	if (READ_ONCE(link->gone))
+		return -ENODEV;
+	if (count < sizeof(rec))
+		return -EINVAL;
+	if (copy_from_user(&rec, buf, sizeof(rec)))
+		return -EFAULT;
+	err = check_supply(link, &rec, count);
+	if (err)
+		return err;
+	if (rec.flags & QKD_SUPPLY_GAP)
+		err = qkd_link_gap(link, rec.generation, rec.stream, rec.offset);
+	else
+		err = supply_bytes(link, file, &rec, buf + sizeof(rec));
+	return err ?: count;
+}
+
+static bool has_room(struct qkd_link *link)
+{
+	struct qkd_stream_level level;
+	u32 stream;
+
+	for (stream = 0; stream < QKD_STREAMS; stream++)
+		if (!qkd_link_level(link, stream, &level) && level.room)
+			return true;
+	return false;
+}
+
+static __poll_t qkd_chardev_poll(struct file *file, poll_table *pt)
+{
+	struct qkd_link *link = file->private_data;
+	__poll_t mask = 0;
+
+	poll_wait(file, &link->readers, pt);
+	if (READ_ONCE(link->gone))
+		return EPOLLHUP | EPOLLERR;
+	if (file->f_mode & FMODE_READ &&
+	    READ_ONCE(link->cfg.export) & QKD_EXPORT_MASK_EXPORT &&
+	    qkd_key_available(link, QKD_CLASS_EXPORT, QKD_KEY_UNIT))
+		mask |= EPOLLIN | EPOLLRDNORM;
+	if (file->f_mode & FMODE_WRITE && has_room(link))
+		mask |= EPOLLOUT | EPOLLWRNORM;
+	return mask;
+}
+
+/**
+ * claim_size() - bytes of the key that a claim asks for
+ * @claim: the request
+ * @class: out: class of the key, from its ID
+ *
+ * Whether the ID is genuine is seen later; here it only has to be well formed
+ * and its key has to fit.
+ *
+ * Return: bytes, -EINVAL, or -ERANGE if the user's buffer is too small.
+ */
+static int claim_size(const struct qkd_ioc_claim *claim, u8 *class)
+{
+	struct qkd_key_id id;
+	u32 size;
+	int err;
+
+	err = qkd_key_id_unpack(&id, claim->id);
+	if (err)
+		return err;
+	size = claim->size ?: id.units * QKD_KEY_UNIT;
+	if (size > QKD_KEY_SIZE_MAX || claim->context_type > QKD_CONTEXT_TYPE_USER)
+		return -EINVAL;
+	if (size > claim->room)
+		return -ERANGE;
+	*class = id.class;
+	return size;
+}
+
+static int ioc_claim(struct qkd_link *link, struct qkd_ioc_claim __user *arg,
+		     struct qkd_ioc_claim *claim)
+{
+	struct qkd_key_context ctx = {
+		.type	= claim->context_type,
+		.len	= claim->context_len,
+		.data	= claim->context,
+	};
+	void __user *to = u64_to_user_ptr(claim->key);
+	u32 size;
+	u8 *key;
+	int err;
+
+	err = claim_size(claim, &ctx.class);
+	if (err < 0)
+		return err;
+	size = err;
+	err = qkd_key_may_leave(link, ctx.class);
+	if (err)
+		return err;
+	if (fault_in_writeable(to, size) || put_user(size, &arg->size))
+		return -EFAULT;
+
+	key = kmalloc(QKD_KEY_SIZE_MAX, GFP_KERNEL);
+	if (!key)
+		return -ENOMEM;
+	err = qkd_key_claim(link, claim->id, &ctx, key, &size);
+	if (!err)
+		err = copy_key(link, to, key, size);
+	kfree_sensitive(key);
+	return err;
+}
+
+static int qkd_ioctl_claim(struct qkd_link *link,
+			   struct qkd_ioc_claim __user *arg)
+{
+	struct qkd_ioc_claim *claim;
+	int err;
+
+	claim = memdup_user(arg, sizeof(*claim));
+	if (IS_ERR(claim))
+		return PTR_ERR(claim);
+	err = ioc_claim(link, arg, claim);
+	kfree(claim);
+	return err;
+}
+
+static int qkd_ioctl_key(struct qkd_link *link, struct qkd_ioc_key __user *arg)
+{
+	struct qkd_ioc_key req;
+	void __user *to;
+	u8 *key;
+	int err;
+
+	if (copy_from_user(&req, arg, sizeof(req)))
+		return -EFAULT;
+	to = u64_to_user_ptr(req.key);
+	req.size = min_t(u32, req.size, QKD_KEY_SIZE_MAX);
+	if (fault_in_writeable(to, req.size) || put_user(req.size, &arg->size))
+		return -EFAULT;
+
+	key = kmalloc(QKD_KEY_SIZE_MAX, GFP_KERNEL);
+	if (!key)
+		return -ENOMEM;
+	err = qkd_key_fetch(link, req.handle, key, &req.size);
+	if (!err)
+		err = copy_key(link, to, key, req.size);
+	if (!err && put_user(req.size, &arg->size))
+		err = -EFAULT;
+	kfree_sensitive(key);
+	return err;
+}
+
+static long qkd_chardev_ioctl(struct file *file, unsigned int cmd,
+			      unsigned long arg)
+{
+	struct qkd_link *link = file->private_data;
+	void __user *p = (void __user *)arg;
+
+	if (READ_ONCE(link->gone))
+		return -ENODEV;
+	/* What comes out is key, as with read(). */
+	if (!(file->f_mode & FMODE_READ))
+		return -EBADF;
+	switch (cmd) {
+	case QKD_IOC_CLAIM:
+		return qkd_ioctl_claim(link, p);
+	case QKD_IOC_KEY:
+		return qkd_ioctl_key(link, p);
+	default:
+		return -ENOTTY;
+	}
+}
+
+static const struct file_operations qkd_chardev_fops = {
+	.owner		= THIS_MODULE,
+	.open		= qkd_chardev_open,
+	.release	= qkd_chardev_release,
+	.read		= qkd_chardev_read,
+	.write		= qkd_chardev_write,
+	.poll		= qkd_chardev_poll,
+	.unlocked_ioctl	= qkd_chardev_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
+};
+
+/**
+ * qkd_chardev_add() - make a link's node
+ * @link: registered; its index names the node and is the minor
+ *
+ * devtmpfs makes it root's, mode 0600; udev gives it to the group qkd. Links
+ * of a user namespace get none: there is one /dev for all namespaces.
+ *
+ * Context: may sleep.
+ * Return: 0 or an errno.
+ */
+int qkd_chardev_add(struct qkd_link *link)
+{
+	struct device *dev;
+
+	if (link->user_net)
+		return 0;
+	dev = device_create(qkd_class, NULL, qkd_chardev_first + link->index,
+			    NULL, "qkd%u", link->index);
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+	link->dev = dev;
+	return 0;
+}
+
+/**
+ * qkd_chardev_del() - remove a link's node and wake who sleeps on it
+ * @link: no longer found by minor, and marked as gone
+ *
+ * Files stay open and hold the link, but say -ENODEV.
+ *
+ * Context: may sleep.
+ */
+void qkd_chardev_del(struct qkd_link *link)
+{
+	if (link->dev)
+		device_destroy(qkd_class, qkd_chardev_first + link->index);
+	link->dev = NULL;
+	wake_up_poll(&link->readers, EPOLLHUP | EPOLLERR);
+}
+
+/**
+ * qkd_chardev_init() - take device numbers and register the device
+ *
+ * Return: 0 or an errno.
+ */
+int __init qkd_chardev_init(void)
+{
+	int err;
+
+	err = alloc_chrdev_region(&qkd_chardev_first, 0, QKD_LINKS, "qkd");
+	if (err)
+		return err;
+	qkd_class = class_create("qkd");
+	if (IS_ERR(qkd_class)) {
+		err = PTR_ERR(qkd_class);
+		goto err_unregister_region;
+	}
+	cdev_init(&qkd_chardev, &qkd_chardev_fops);
+	qkd_chardev.owner = THIS_MODULE;
+	err = cdev_add(&qkd_chardev, qkd_chardev_first, QKD_LINKS);
+	if (err)
+		goto err_destroy_class;
+	return 0;
+
+err_destroy_class:
+	class_destroy(qkd_class);
+err_unregister_region:
+	unregister_chrdev_region(qkd_chardev_first, QKD_LINKS);
+	return err;
+}
+
+/**
+ * qkd_chardev_exit() - undo qkd_chardev_init(); no link is left
+ */
+void qkd_chardev_exit(void)
+{
+	cdev_del(&qkd_chardev);
+	class_destroy(qkd_class);
+	unregister_chrdev_region(qkd_chardev_first, QKD_LINKS);
+}
