@@ -1,0 +1,545 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libqkd: QKD links, their keys and the SAs that spend them, as the Linux
+ * kernel holds them. See libqkd(3).
+ *
+ * Calls return 0, or a negative errno. What the kernel said beyond the errno
+ * is in the context: qkd_error_text(), qkd_error_attribute().
+ *
+ * In structures, @has tells which members count: bit QKD_HAS(QKD_A_...) for
+ * the attribute of that name. What a call fills it sets; what a call takes,
+ * the caller sets. Reserved members are zero; zero a structure before use.
+ */
+#ifndef QKD_QKD_H
+#define QKD_QKD_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <linux/qkd.h>
+#include <linux/qkd_dev.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#pragma GCC visibility push(default)
+
+#define QKD_HAS(attr) (UINT64_C(1) << (attr))
+
+/* Length of a key ID as text (UUID), without the final NUL. */
+#define QKD_KEY_ID_TEXT_LEN 36
+
+/**
+ * struct qkd_ref - which link
+ * @name: its name in the network namespace, or NULL
+ * @index: its index, if there is no name
+ */
+struct qkd_ref {
+	const char *name;
+	uint32_t index;
+};
+
+static inline struct qkd_ref qkd_by_name(const char *name)
+{
+	struct qkd_ref ref = { name, 0 };
+
+	return ref;
+}
+
+static inline struct qkd_ref qkd_by_index(uint32_t index)
+{
+	struct qkd_ref ref = { NULL, index };
+
+	return ref;
+}
+
+/* ---- Context: a socket and the last error ---- */
+
+struct qkd_ctx;
+
+/* The namespace is the one of the calling thread. -ENOENT: no module. */
+int qkd_open(struct qkd_ctx **ctx);
+/* Keys that were got and not fetched are burnt, peeked ones are let go. */
+void qkd_close(struct qkd_ctx *ctx);
+
+/* The kernel's words on the last call, "" if it had none. After success they
+ * are a warning. Never NULL, and never key.
+ */
+const char *qkd_error_text(const struct qkd_ctx *ctx);
+/* The attribute that it objected to, such as "rate" or "emu.seed", or "". */
+const char *qkd_error_attribute(const struct qkd_ctx *ctx);
+
+/* ---- Links ---- */
+
+/**
+ * struct qkd_emu - parameters of an emulated link
+ * @has: QKD_HAS(QKD_A_EMU_...)
+ * @rate: bit/s
+ * @qber: millionths
+ * @threshold: millionths
+ * @protocol: enum qkd_emu_protocol
+ * @gen: label of a single end's generation
+ * @stopped: supply is stopped
+ * @flip: coming blocks with a flipped bit
+ * @lose: coming blocks that get lost
+ * @peer_index: index of a pair's other end
+ * @block: bytes in a block
+ * @peer_netns_fd: namespace of a pair's other end
+ * @peer_name: name of a pair's other end
+ * @seed: of a single end; only ever sent, the caller wipes it
+ * @seed_len: its bytes
+ */
+struct qkd_emu {
+	uint64_t has;
+	uint64_t rate;
+	uint32_t qber;
+	uint32_t threshold;
+	uint32_t protocol;
+	uint32_t gen;
+	uint32_t stopped;
+	uint32_t flip;
+	uint32_t lose;
+	uint32_t peer_index;
+	uint32_t block;
+	int peer_netns_fd;
+	char peer_name[QKD_NAME_LEN + 1];
+	const void *seed;
+	size_t seed_len;
+	uint64_t reserved[8];
+};
+
+/**
+ * struct qkd_stat - accounts of a stream, in bytes
+ *
+ * supplied = taken + skipped + lost + head + live.
+ */
+struct qkd_stat {
+	uint64_t has;
+	uint32_t stream;
+	uint32_t dir;
+	uint64_t supplied;
+	uint64_t pending;
+	uint64_t taken;
+	uint64_t skipped;
+	uint64_t lost;
+	uint64_t head;
+	uint64_t live;
+	uint64_t capacity;
+	uint32_t segments;
+	uint32_t reserved32;
+	uint64_t reserved[4];
+};
+
+/**
+ * struct qkd_refused - what a link refused, by reason
+ */
+struct qkd_refused {
+	uint64_t has;
+	uint64_t no_key;
+	uint64_t bad_tag;
+	uint64_t not_here;
+	uint64_t duplicate;
+	uint64_t stale;
+	uint64_t burnt;
+	uint64_t mismatch;
+	uint64_t class_;
+	uint64_t icv;
+	uint64_t reserved[8];
+};
+
+/**
+ * struct qkd_link - a link
+ * @has: QKD_HAS(QKD_A_LINK_...)
+ * @max_age: ms, 0 is never
+ * @pad_keep: ms
+ * @key_keep: ms
+ * @pad_capacity: bytes, as are the other capacities, marks and reserves
+ * @qber: millionths
+ * @skr: bit/s
+ * @nstats: members of @stat that are filled
+ * @node: it has a character device, /dev/qkd<index>
+ *
+ * The other members are those of the specification of the family.
+ */
+struct qkd_link {
+	uint64_t has;
+	uint32_t index;
+	uint32_t role;
+	char name[QKD_NAME_LEN + 1];
+	char type[QKD_NAME_LEN + 1];
+	char id[QKD_IDENTITY_LEN + 1];
+	char peer_id[QKD_IDENTITY_LEN + 1];
+	uint32_t confirm;
+	uint32_t export_;
+	uint64_t max_age;
+	uint32_t pad_keep;
+	uint32_t key_keep;
+	uint64_t pad_capacity;
+	uint64_t key_capacity;
+	uint64_t pad_low;
+	uint64_t key_low;
+	uint32_t reserve_control;
+	uint32_t reserve_rekey;
+	uint32_t reserve_export;
+	uint32_t admin;
+	uint32_t state;
+	uint32_t reason;
+	uint32_t label;
+	uint32_t qber;
+	uint8_t generation[QKD_HASH_LEN];
+	uint8_t hash[QKD_HASH_LEN];
+	uint64_t skr;
+	uint32_t sas;
+	uint32_t handles;
+	uint32_t node;
+	uint32_t nstats;
+	struct qkd_emu emu;
+	struct qkd_stat stat[4];
+	struct qkd_refused refused;
+	uint64_t reserved[16];
+};
+
+/* Visitors of dumps: anything but 0 ends the dump, which returns it. They must
+ * not call with the same context. A dump that returns -EINTR has visited all
+ * it got, but the table changed meanwhile.
+ */
+typedef int (*qkd_link_fn)(const struct qkd_link *link, void *arg);
+
+int qkd_link_new(struct qkd_ctx *ctx, const struct qkd_link *link,
+		 uint32_t *index);
+int qkd_link_del(struct qkd_ctx *ctx, struct qkd_ref ref);
+int qkd_link_set(struct qkd_ctx *ctx, struct qkd_ref ref,
+		 const struct qkd_link *link);
+int qkd_link_get(struct qkd_ctx *ctx, struct qkd_ref ref,
+		 struct qkd_link *link);
+int qkd_link_dump(struct qkd_ctx *ctx, qkd_link_fn fn, void *arg);
+
+/* ---- Generations and blocks: for suppliers that run the handshake ---- */
+
+/**
+ * struct qkd_gen - what the generation handshake agreed
+ * @label: 1 to 65535
+ * @peer_role: enum qkd_role
+ * @generation: G*
+ * @hash: L as the peer sees it
+ * @pad_capacity: the peer's, in bytes
+ * @key_capacity: the peer's, in bytes
+ */
+struct qkd_gen {
+	uint64_t has;
+	uint32_t label;
+	uint32_t peer_role;
+	uint8_t generation[QKD_HASH_LEN];
+	uint8_t hash[QKD_HASH_LEN];
+	uint64_t pad_capacity;
+	uint64_t key_capacity;
+	uint64_t reserved[8];
+};
+
+int qkd_gen_begin(struct qkd_ctx *ctx, struct qkd_ref ref,
+		  const struct qkd_gen *gen);
+int qkd_gen_open(struct qkd_ctx *ctx, struct qkd_ref ref, uint32_t label,
+		 const uint8_t generation[QKD_HASH_LEN]);
+int qkd_gen_end(struct qkd_ctx *ctx, struct qkd_ref ref, uint32_t label,
+		enum qkd_reason reason);
+
+/**
+ * struct qkd_block - name of a supplied block
+ * @label: of the generation
+ * @stream: enum qkd_stream
+ * @offset: of its first byte
+ * @length: its bytes
+ */
+struct qkd_block {
+	uint32_t label;
+	uint32_t stream;
+	uint64_t offset;
+	uint32_t length;
+	uint32_t reserved;
+};
+
+/* The tag of a block, at the rx end of its stream. */
+int qkd_block_tag(struct qkd_ctx *ctx, struct qkd_ref ref,
+		  const struct qkd_block *block, uint8_t tag[QKD_TAG_LEN]);
+/* At the tx end: check the peer's tag, *verdict is the result. */
+int qkd_block_check(struct qkd_ctx *ctx, struct qkd_ref ref,
+		    const struct qkd_block *block,
+		    const uint8_t tag[QKD_TAG_LEN], enum qkd_verdict *verdict);
+/* At the rx end: take the peer's verdict. */
+int qkd_block_settle(struct qkd_ctx *ctx, struct qkd_ref ref,
+		     const struct qkd_block *block, enum qkd_verdict verdict);
+
+/* ---- Keys: IDs and handles; the bytes come by the link's node ---- */
+
+/**
+ * struct qkd_context - what a key is for; both ends must say the same
+ * @type: enum qkd_context_type
+ * @length: bytes at @data, at most QKD_CONTEXT_LEN
+ * @data: opaque
+ *
+ * NULL in the place of a context is the type none and no bytes.
+ */
+struct qkd_context {
+	uint32_t type;
+	uint32_t length;
+	const void *data;
+};
+
+/**
+ * struct qkd_key - a key that was allocated or looked up
+ * @id: its key ID
+ * @handle: names it to qkd_node_fetch(), and to commit and drop
+ * @size: bytes
+ * @class_: enum qkd_class
+ */
+struct qkd_key {
+	uint8_t id[QKD_KEY_ID_LEN];
+	uint32_t handle;
+	uint32_t size;
+	uint32_t class_;
+	uint32_t reserved[5];
+};
+
+/* Allocate @count keys of @size bytes; @count becomes how many were issued. */
+int qkd_key_get(struct qkd_ctx *ctx, struct qkd_ref ref, enum qkd_class cls,
+		uint32_t size, const struct qkd_context *context,
+		struct qkd_key *keys, uint32_t *count);
+/* @size 0 is all that the ID's units give. */
+int qkd_key_peek(struct qkd_ctx *ctx, struct qkd_ref ref,
+		 const uint8_t id[QKD_KEY_ID_LEN], uint32_t size,
+		 const struct qkd_context *context, struct qkd_key *key);
+int qkd_key_get_by_id(struct qkd_ctx *ctx, struct qkd_ref ref,
+		      const uint8_t id[QKD_KEY_ID_LEN], uint32_t size,
+		      const struct qkd_context *context, struct qkd_key *key);
+int qkd_key_commit(struct qkd_ctx *ctx, struct qkd_ref ref, uint32_t handle);
+int qkd_key_drop(struct qkd_ctx *ctx, struct qkd_ref ref, uint32_t handle);
+/* How many keys of @size bytes the class could allocate now. */
+int qkd_key_status(struct qkd_ctx *ctx, struct qkd_ref ref, enum qkd_class cls,
+		   uint32_t size, uint64_t *available);
+
+/**
+ * struct qkd_key_id - fields of a key ID
+ * @link: first two bytes of L
+ * @label: of the generation
+ * @stream: enum qkd_stream
+ * @class_: enum qkd_class
+ * @units: length in units of 32 bytes
+ * @offset: in units
+ * @tag: 40 bits
+ */
+struct qkd_key_id {
+	uint16_t link;
+	uint16_t label;
+	uint8_t stream;
+	uint8_t class_;
+	uint8_t units;
+	uint8_t reserved8;
+	uint64_t offset;
+	uint64_t tag;
+	uint64_t reserved[2];
+};
+
+/* -EINVAL if it is no UUID of version 8. Not secret. */
+int qkd_key_id_fields(const uint8_t id[QKD_KEY_ID_LEN],
+		      struct qkd_key_id *fields);
+int qkd_key_id_parse(const char *text, uint8_t id[QKD_KEY_ID_LEN]);
+char *qkd_key_id_format(const uint8_t id[QKD_KEY_ID_LEN],
+			char text[QKD_KEY_ID_TEXT_LEN + 1]);
+
+/* ---- The link's node, /dev/qkd<index> ---- */
+
+/* Buffers for key belong to the caller, who locks and wipes them: the library
+ * keeps no copy. A file descriptor outlives the context.
+ */
+
+/* @flags as for open(2). Returns a file descriptor. */
+int qkd_node_open(struct qkd_ctx *ctx, struct qkd_ref ref, int flags);
+/* Allocate and read one key of @size bytes with its ID. */
+int qkd_node_read(int fd, struct qkd_key_record *record, size_t size);
+/* Take the key that an ID names. *size: room at @key; then its bytes. @want:
+ * bytes of the key, 0 for all that its units give.
+ */
+int qkd_node_claim(int fd, const uint8_t id[QKD_KEY_ID_LEN], uint32_t want,
+		   const struct qkd_context *context, void *key, size_t *size);
+/* The key of a handle. *size: room at @key; then its bytes. */
+int qkd_node_fetch(int fd, uint32_t handle, void *key, size_t *size);
+/* Supply a block. @s: the bytes for its tag, NULL on a link without
+ * confirmation.
+ */
+int qkd_node_supply(int fd, const struct qkd_block *block, const void *bytes,
+		    const uint8_t s[QKD_TAG_LEN]);
+/* Jump forward to @offset. */
+int qkd_node_gap(int fd, uint32_t label, enum qkd_stream stream,
+		 uint64_t offset);
+
+/* ---- ESP SAs ---- */
+
+/**
+ * struct qkd_addr - address
+ * @family: AF_INET or AF_INET6
+ * @bytes: network order; 4 or 16
+ */
+struct qkd_addr {
+	uint32_t family;
+	uint8_t bytes[16];
+};
+
+/**
+ * struct qkd_sel - selector of an SA
+ * @has: QKD_HAS(QKD_A_SEL_...)
+ */
+struct qkd_sel {
+	uint64_t has;
+	struct qkd_addr src;
+	struct qkd_addr dst;
+	uint32_t src_prefix;
+	uint32_t dst_prefix;
+	uint32_t proto;
+	uint32_t sport;
+	uint32_t dport;
+	uint32_t ifindex;
+	uint64_t reserved[4];
+};
+
+/**
+ * struct qkd_esp_refused - packets that an SA refused, by reason
+ */
+struct qkd_esp_refused {
+	uint64_t has;
+	uint64_t no_key;
+	uint64_t link;
+	uint64_t length;
+	uint64_t dir;
+	uint64_t cipher;
+	uint64_t stale;
+	uint64_t not_here;
+	uint64_t duplicate;
+	uint64_t icv;
+	uint64_t reserved[8];
+};
+
+/**
+ * struct qkd_esp - an ESP SA
+ * @has: QKD_HAS(QKD_A_ESP_...)
+ * @spi: host order
+ * @esn: extended sequence numbers
+ * @dead: its link has gone
+ * @sa: number, the last 8 bytes of the handle that ip-xfrm(8) shows
+ * @packets: that passed
+ * @bytes: of text, ESP trailer included
+ * @key_bytes: spent
+ */
+struct qkd_esp {
+	uint64_t has;
+	uint32_t link_index;
+	char link_name[QKD_NAME_LEN + 1];
+	uint32_t cipher;
+	uint32_t dir;
+	uint32_t spi;
+	struct qkd_addr src;
+	struct qkd_addr dst;
+	uint32_t mode;
+	uint32_t reqid;
+	uint32_t if_id;
+	uint32_t mark;
+	uint32_t mark_mask;
+	uint32_t replay_window;
+	uint32_t esn;
+	uint32_t on_empty;
+	uint32_t dead;
+	struct qkd_sel sel;
+	uint64_t sa;
+	uint64_t packets;
+	uint64_t bytes;
+	uint64_t key_bytes;
+	struct qkd_esp_refused refused;
+	uint64_t reserved[16];
+};
+
+typedef int (*qkd_esp_fn)(const struct qkd_esp *esp, void *arg);
+
+/* @ref, not the link of @esp, names the link; @sa may be NULL. */
+int qkd_esp_add(struct qkd_ctx *ctx, struct qkd_ref ref,
+		const struct qkd_esp *esp, uint64_t *sa);
+int qkd_esp_replace(struct qkd_ctx *ctx, struct qkd_ref ref,
+		    const struct qkd_esp *esp, uint64_t *sa);
+int qkd_esp_del(struct qkd_ctx *ctx, struct qkd_ref ref, enum qkd_dir dir,
+		uint32_t spi);
+int qkd_esp_get(struct qkd_ctx *ctx, struct qkd_ref ref, enum qkd_dir dir,
+		uint32_t spi, struct qkd_esp *esp);
+int qkd_esp_dump(struct qkd_ctx *ctx, qkd_esp_fn fn, void *arg);
+
+/* ---- Events ---- */
+
+/**
+ * struct qkd_event - something happened on a link
+ * @has: QKD_HAS(QKD_A_EVENT_...)
+ * @type: enum qkd_event_type
+ * @time: CLOCK_BOOTTIME in ns
+ */
+struct qkd_event {
+	uint64_t has;
+	uint32_t type;
+	uint32_t link_index;
+	char link_name[QKD_NAME_LEN + 1];
+	uint32_t stream;
+	uint32_t label;
+	uint64_t offset;
+	uint64_t length;
+	uint32_t reason;
+	uint32_t qber;
+	uint32_t spi;
+	uint32_t dir;
+	uint64_t count;
+	uint64_t time;
+	uint64_t reserved[8];
+};
+
+struct qkd_monitor;
+
+typedef int (*qkd_event_fn)(const struct qkd_event *event, void *arg);
+
+/* Needs CAP_NET_ADMIN. */
+int qkd_monitor_open(struct qkd_monitor **monitor);
+void qkd_monitor_close(struct qkd_monitor *monitor);
+/* To poll for POLLIN. */
+int qkd_monitor_fd(const struct qkd_monitor *monitor);
+/* Calls @fn for each event that waits, and does not wait for more. Ends with
+ * what @fn returned if that is not 0. -ENOBUFS: events were lost; read on.
+ */
+int qkd_monitor_read(struct qkd_monitor *monitor, qkd_event_fn fn, void *arg);
+
+/* ---- Names of values ---- */
+
+enum qkd_enum {
+	QKD_ENUM_ROLE,
+	QKD_ENUM_STREAM,
+	QKD_ENUM_CLASS,
+	QKD_ENUM_CONFIRM,
+	QKD_ENUM_ADMIN,
+	QKD_ENUM_STATE,
+	QKD_ENUM_REASON,
+	QKD_ENUM_CONTEXT_TYPE,
+	QKD_ENUM_VERDICT,
+	QKD_ENUM_CIPHER,
+	QKD_ENUM_DIR,
+	QKD_ENUM_ESP_MODE,
+	QKD_ENUM_ON_EMPTY,
+	QKD_ENUM_EMU_PROTOCOL,
+	QKD_ENUM_EVENT_TYPE,
+};
+
+/* The specification's name of a value, or "?" for one that is not known. */
+const char *qkd_enum_name(enum qkd_enum which, uint32_t value);
+/* The value of a name, or -EINVAL. */
+int qkd_enum_value(enum qkd_enum which, const char *name);
+
+#pragma GCC visibility pop
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QKD_QKD_H */

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Names of values, as the specification of the family has them. */
+#include "internal.h"
+
+static const char *const role[] = {
+	[QKD_ROLE_ALICE] = "alice",
+	[QKD_ROLE_BOB] = "bob",
+};
+
+static const char *const stream[] = {
+	[QKD_STREAM_A2B_PAD] = "a2b-pad",
+	[QKD_STREAM_A2B_KEY] = "a2b-key",
+	[QKD_STREAM_B2A_PAD] = "b2a-pad",
+	[QKD_STREAM_B2A_KEY] = "b2a-key",
+};
+
+static const char *const class[] = {
+	[QKD_CLASS_CONTROL] = "control",
+	[QKD_CLASS_REKEY] = "rekey",
+	[QKD_CLASS_EXPORT] = "export",
+};
+
+static const char *const confirm[] = {
+	[QKD_CONFIRM_TAG] = "tag",
+	[QKD_CONFIRM_NONE] = "none",
+};
+
+static const char *const admin[] = {
+	[QKD_ADMIN_DOWN] = "down",
+	[QKD_ADMIN_UP] = "up",
+};
+
+static const char *const state[] = {
+	[QKD_STATE_DOWN] = "down",
+	[QKD_STATE_PENDING] = "pending",
+	[QKD_STATE_UP] = "up",
+};
+
+static const char *const reason[] = {
+	[QKD_REASON_NONE] = "none",
+	[QKD_REASON_OPERATOR] = "operator",
+	[QKD_REASON_NEVER_BEGUN] = "never-begun",
+	[QKD_REASON_ROLE_CLASH] = "role-clash",
+	[QKD_REASON_MISMATCH] = "mismatch",
+	[QKD_REASON_QBER] = "qber",
+	[QKD_REASON_STALE] = "stale",
+	[QKD_REASON_SUSPEND] = "suspend",
+	[QKD_REASON_VM_FORK] = "vm-fork",
+	[QKD_REASON_PEER] = "peer",
+	[QKD_REASON_DELETED] = "deleted",
+	[QKD_REASON_DRIVER] = "driver",
+};
+
+static const char *const context_type[] = {
+	[QKD_CONTEXT_TYPE_NONE] = "none",
+	[QKD_CONTEXT_TYPE_ESP] = "esp",
+	[QKD_CONTEXT_TYPE_MACSEC] = "macsec",
+	[QKD_CONTEXT_TYPE_SAE] = "sae",
+	[QKD_CONTEXT_TYPE_PPK] = "ppk",
+	[QKD_CONTEXT_TYPE_USER] = "user",
+};
+
+static const char *const verdict[] = {
+	[QKD_VERDICT_EQUAL] = "equal",
+	[QKD_VERDICT_MISMATCH] = "mismatch",
+};
+
+static const char *const cipher[] = {
+	[QKD_CIPHER_OTP] = "otp",
+	[QKD_CIPHER_AES] = "aes",
+	[QKD_CIPHER_HYBRID] = "hybrid",
+};
+
+static const char *const dir[] = {
+	[QKD_DIR_IN] = "in",
+	[QKD_DIR_OUT] = "out",
+};
+
+static const char *const esp_mode[] = {
+	[QKD_ESP_MODE_TRANSPORT] = "transport",
+	[QKD_ESP_MODE_TUNNEL] = "tunnel",
+};
+
+static const char *const on_empty[] = {
+	[QKD_ON_EMPTY_BLOCK] = "block",
+	[QKD_ON_EMPTY_AES] = "aes",
+};
+
+static const char *const emu_protocol[] = {
+	[QKD_EMU_PROTOCOL_BB84] = "bb84",
+	[QKD_EMU_PROTOCOL_BB84_DECOY] = "bb84-decoy",
+	[QKD_EMU_PROTOCOL_B92] = "b92",
+	[QKD_EMU_PROTOCOL_E91] = "e91",
+	[QKD_EMU_PROTOCOL_BBM92] = "bbm92",
+	[QKD_EMU_PROTOCOL_COW] = "cow",
+};
+
+static const char *const event_type[] = {
+	[QKD_EVENT_TYPE_LINK_NEW] = "link-new",
+	[QKD_EVENT_TYPE_LINK_DEL] = "link-del",
+	[QKD_EVENT_TYPE_LINK_UP] = "link-up",
+	[QKD_EVENT_TYPE_LINK_DOWN] = "link-down",
+	[QKD_EVENT_TYPE_KEY_LOW] = "key-low",
+	[QKD_EVENT_TYPE_KEY_EMPTY] = "key-empty",
+	[QKD_EVENT_TYPE_KEY_RESTORED] = "key-restored",
+	[QKD_EVENT_TYPE_QBER_ALARM] = "qber-alarm",
+	[QKD_EVENT_TYPE_QBER_CLEAR] = "qber-clear",
+	[QKD_EVENT_TYPE_ROLE_CLASH] = "role-clash",
+	[QKD_EVENT_TYPE_MISMATCH] = "mismatch",
+	[QKD_EVENT_TYPE_GAP] = "gap",
+	[QKD_EVENT_TYPE_STALE] = "stale",
+	[QKD_EVENT_TYPE_RETIRED] = "retired",
+	[QKD_EVENT_TYPE_ICV_FAIL] = "icv-fail",
+	[QKD_EVENT_TYPE_SA_NEW] = "sa-new",
+	[QKD_EVENT_TYPE_SA_DEL] = "sa-del",
+	[QKD_EVENT_TYPE_SUPPLY_END] = "supply-end",
+};
+
+struct table {
+	const char *const *names;
+	uint32_t n;
+};
+
+#define TABLE(array) { .names = (array), .n = ARRAY_SIZE(array) }
+
+static const struct table tables[] = {
+	[QKD_ENUM_ROLE] = TABLE(role),
+	[QKD_ENUM_STREAM] = TABLE(stream),
+	[QKD_ENUM_CLASS] = TABLE(class),
+	[QKD_ENUM_CONFIRM] = TABLE(confirm),
+	[QKD_ENUM_ADMIN] = TABLE(admin),
+	[QKD_ENUM_STATE] = TABLE(state),
+	[QKD_ENUM_REASON] = TABLE(reason),
+	[QKD_ENUM_CONTEXT_TYPE] = TABLE(context_type),
+	[QKD_ENUM_VERDICT] = TABLE(verdict),
+	[QKD_ENUM_CIPHER] = TABLE(cipher),
+	[QKD_ENUM_DIR] = TABLE(dir),
+	[QKD_ENUM_ESP_MODE] = TABLE(esp_mode),
+	[QKD_ENUM_ON_EMPTY] = TABLE(on_empty),
+	[QKD_ENUM_EMU_PROTOCOL] = TABLE(emu_protocol),
+	[QKD_ENUM_EVENT_TYPE] = TABLE(event_type),
+};
+
+const char *qkd_enum_name(enum qkd_enum which, uint32_t value)
+{
+	if (which >= ARRAY_SIZE(tables) || value >= tables[which].n ||
+	    !tables[which].names[value])
+		return "?";
+	return tables[which].names[value];
+}
+
+int qkd_enum_value(enum qkd_enum which, const char *name)
+{
+	uint32_t i;
+
+	if (which >= ARRAY_SIZE(tables))
+		return -EINVAL;
+	for (i = 0; i < tables[which].n; i++)
+		if (tables[which].names[i] && !strcmp(tables[which].names[i], name))
+			return i;
+	return -EINVAL;
+}
