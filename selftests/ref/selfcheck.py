@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The reference against published vectors and against itself."""
+import os
+import tempfile
+
+import accounts
+import check
+import esp
+import keys
+import link
+import pcap
+import scan
+from primitives import (chacha20, chacha20_block_by_hand, hkdf, poly1305, poly1305_by_hand)
+
+POLY = (  # RFC 8439: 2.5.2, A.3 vectors 4 and 7 to 9
+    ('85d6be7857556d337f4452fe42d506a8', '0103808afb0db2fd4abff6af4149f51b',
+     b'Cryptographic Forum Research Group'.hex(), 'a8061dc1305136c6c22b8baf0c0127a9'),
+    ('02000000000000000000000000000000', '00' * 16, 'ff' * 16,
+     '03000000000000000000000000000000'),
+    ('02000000000000000000000000000000', 'ff' * 16, '02' + '00' * 15,
+     '03000000000000000000000000000000'),
+    ('01000000000000000000000000000000', '00' * 16,
+     'ff' * 16 + 'f0' + 'ff' * 15 + '11' + '00' * 15, '05000000000000000000000000000000'),
+    ('01000000000000000000000000000000', '00' * 16,
+     'ff' * 16 + 'fb' + 'fe' * 15 + '01' * 16, '00' * 16),
+)
+HKDF = (  # RFC 5869, A.1 to A.3: IKM, salt, info, OKM
+    ('0b' * 22, '000102030405060708090a0b0c', 'f0f1f2f3f4f5f6f7f8f9',
+     '3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865'),
+    (bytes(range(0x50)).hex(), bytes(range(0x60, 0xb0)).hex(), bytes(range(0xb0, 0x100)).hex(),
+     'b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c59045a99cac7827271cb41c6'
+     '5e590e09da3275600c2f09b8367793a9aca3db71cc30c58179ec3e87c14c01d5c1f3434f1d87'),
+    ('0b' * 22, '', '',
+     '8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8'),
+)
+CHACHA = (  # RFC 8439, A.1 vectors 1 and 2: blocks 0 and 1 of the zero key
+    '76b8e0ada0f13d90405d6ae55386bd28bdd219b8a08ded1aa836efcc8b770dc7'
+    'da41597c5157488d7724e03fb8d84a376a43b8f41518a11cc387b669b2ee6586'
+    '9f07e7be5551387a98ba977c732d080dcb0f29a048e3656912c6533e32ee7aed'
+    '29b721769ce64e43d57133b074d839d531ed1f28510afb45ace10a1f4b794d6f')
+
+
+def poly_vectors():
+    for r, s, text, want in POLY:
+        r, s, text = bytes.fromhex(r), bytes.fromhex(s), bytes.fromhex(text)
+        assert poly1305(r, s, text).hex() == want
+        assert poly1305_by_hand(r, s, text).hex() == want
+
+
+def hkdf_vectors():
+    for ikm, salt, info, want in HKDF:
+        okm = hkdf(bytes.fromhex(salt), bytes.fromhex(ikm), bytes.fromhex(info), len(want) // 2)
+        assert okm.hex() == want
+
+
+def chacha_vectors():
+    assert chacha20(bytes(32), 0, 128).hex() == CHACHA
+    key = bytes(range(32))
+    for block in (0, 1, 0xfffffffe, 0xffffffff, 1 << 32, (1 << 32) + 1, (1 << 57) + 5):
+        want = chacha20_block_by_hand(key, block)
+        assert chacha20(key, block * 64, 64) == want, block
+    edge = (1 << 38) - 100                      # across the 32-bit counter's end
+    assert chacha20(key, edge, 200)[100:164] == chacha20_block_by_hand(key, 1 << 32)
+    whole = chacha20(key, 0, 4096)
+    for at, length in ((0, 1), (1, 63), (63, 2), (64, 64), (100, 1000), (4095, 1), (7, 0)):
+        assert chacha20(key, at, length) == whole[at:at + length]
+
+
+def key_ids():
+    gen = link.Emulated(b'seed', 65535)
+    for offset in (1, 2047, 2049, (1 << 16) + 1, (1 << 28) + 5, (1 << 39) - 1):
+        fields = {'link': 0xabcd, 'label': 0xffff, 'stream': 3, 'class': 3, 'offset': offset,
+                  'units': 63, 'tag': (1 << 40) - 1}
+        assert keys.unpack(keys.pack(fields)) == fields
+    ident = keys.name(gen, 1, 3, 32, 48)
+    assert keys.resolve(gen, ident, 48) == keys.derive(gen, 1, 3, 32, 48)
+    for bit in range(128):
+        wrong = bytearray(ident)
+        wrong[bit // 8] ^= 0x80 >> bit % 8
+        try:
+            keys.resolve(gen, bytes(wrong), 48)
+        except ValueError:
+            continue
+        raise AssertionError(f'bit {bit} of a key ID is not covered')
+    assert link.next_label(65535) == 1 and link.next_label(1) == 2
+
+
+def packets():
+    gen = link.Emulated(b'seed', 7)
+    last = link.PAD_SEGMENT // link.GRANULE
+    for role in link.ROLES.values():
+        for esn in (False, True):
+            for size in (0, 1, 2, 13, 14, 15, 16, 17, 1400, 65000):
+                packet = esp.seal(gen, role, 1, 0x1234, 1 << 32 | 5, bytes(size), 59, esn)
+                found = esp.open_(gen, role, packet, esn, 1)
+                assert found['payload'] == bytes(size) and found['slice'] % 16 == 0
+                for at in (0, 7, 8, 15, 16, len(packet) - 1):
+                    wrong = bytearray(packet)
+                    wrong[at] ^= 1
+                    try:
+                        esp.open_(gen, role, bytes(wrong), esn, 1)
+                    except esp.Refused:
+                        continue
+                    raise AssertionError(f'byte {at} is not covered')
+    for granule, fits in ((0, False), (last - 2, True), (last - 1, False), (last, False),
+                          (last + 1, True)):
+        try:
+            esp.seal(gen, 1, granule, 1, 1, b'', 59)
+            assert fits
+        except esp.Refused:
+            assert not fits
+
+
+def captures():
+    gen = link.Emulated(b'seed', 7)
+    one = esp.seal(gen, 1, 1, 5, 1, bytes(100), 59)
+    two = esp.seal(gen, 1, 8, 5, 2, bytes(100), 59)     # overlaps the first
+    capture = check.Capture(gen)
+    capture.add(one)
+    capture.add(one)
+    assert capture.duplicates == 1 and not capture.reused()
+    capture.add(two)
+    assert len(capture.reused()) == 1
+    capture.add(one[:-1] + b'\0')
+    assert capture.refused or one[-1] == 0
+    esn = check.Capture(gen, True)
+    for seq, granule in ((0xffffffff, 1), (1 << 32, 20), (0xfffffffe, 40), (1 << 32 | 1, 60)):
+        esn.add(esp.seal(gen, 1, granule, 5, seq, b'', 59, True))
+    assert len(esn.opened) == 4, esn.refused
+    join = pcap.Reassembly()
+    assert join.add('k', 8, False, b'b' * 3) is None
+    assert join.add('k', 0, True, b'a' * 8) == b'a' * 8 + b'b' * 3
+
+
+def memory():
+    secret = chacha20(bytes(32), 0, 4096)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'dump')
+        for size, begin, place, want in ((16, 48, 3, 1), (15, 48, 3, 0), (40, 51, 101, 1),
+                                         (16, 4080, 9984, 1), (4096, 0, 4, 1), (16, 7, 0, 1)):
+            with open(path, 'wb') as file:
+                file.truncate(10000)
+                file.seek(place)
+                file.write(secret[begin:begin + size])
+            hits = scan.scan(path, [('z', bytes(range(104))), ('x', secret)])
+            assert len(hits) == want, (size, place, hits)
+            if want:
+                assert hits[0] == (place, 'x', begin, size), hits
+
+
+def identities():
+    tx = {'stream': 'a2b-key', 'dir': 'out', 'supplied': 65536, 'taken': 320, 'skipped': 0,
+          'lost': 64, 'head': 32, 'live': 65536 - 320 - 64 - 32}
+    rx = dict(tx, dir='in', supplied=131072, taken=320, head=64, live=131072 - 320 - 64 - 64)
+    one, other = {'name': 'a', 'stat': [tx]}, {'name': 'b', 'stat': [rx]}
+    assert not accounts.problems_of_end(one) and not accounts.problems_of_end(other)
+    assert not accounts.problems_across(one, other, True)
+    assert accounts.problems_across(other, {'name': 'a', 'stat': [dict(tx, taken=319)]})
+    assert accounts.problems_of_end({'name': 'a', 'stat': [dict(tx, live=1)]})
+
+
+TESTS = (poly_vectors, hkdf_vectors, chacha_vectors, key_ids, packets, captures, memory,
+         identities)
+
+
+def main():
+    """KTAP of all of them."""
+    print('TAP version 13')
+    print(f'1..{len(TESTS)}')
+    failed = 0
+    for count, test in enumerate(TESTS, 1):
+        try:
+            test()
+            print(f'ok {count} - reference: {test.__name__}')
+        except AssertionError as why:
+            print(f'# {why}')
+            print(f'not ok {count} - reference: {test.__name__}')
+            failed += 1
+    return int(failed > 0)
