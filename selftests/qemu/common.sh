@@ -80,3 +80,10 @@ work_dir()
 	[ "$1" = stock ] || suffix=-$1
 	echo "$build_dir/work-$(echo "$src_dir $(rootfs_key)" | sha256sum | cut -c1-12)$suffix"
 }
+
+# debug_dir: where the debug kernel is, keyed by what it is built from.
+debug_dir()
+{
+	echo "$build_dir/debug-$(hash_of debug-kernel debug-kernel.config \
+		"$build_dir/rootfs-$(rootfs_key)/release")"
+}
