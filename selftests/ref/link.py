@@ -55,10 +55,12 @@ def next_label(label):
 
 
 class Generation:
-    """One life of a link's streams. `read(stream, offset, length)` gives bytes."""
+    """One life of a link's streams: the ends' identities, G*, the label and
+    `read(stream, offset, length)`, which gives bytes."""
 
-    def __init__(self, link, ident, label, read):
-        self.link, self.ident, self.label, self.read = link, ident, label, read
+    def __init__(self, ids, ident, label, read):
+        self.ids, self.ident, self.label, self.read = ids, ident, label, read
+        self.link = link_hash(ids['alice'], ids['bob'])
 
     def head(self, stream, segment):
         """r or k_seg of a segment."""
@@ -79,7 +81,7 @@ class Generation:
         if block is None:
             block = self.read(stream, offset, length)
         receiver = tx_role(stream)
-        sender = 3 - receiver
+        sender = ROLES['alice'] + ROLES['bob'] - receiver
         name = (self.ident + be(stream, 1) + be(offset, 8) + be(length, 4) +
                 be(sender, 1) + be(receiver, 1) + b'\0')
         return poly1305(self.confirm_r(stream, offset // size), s, name + block)
@@ -91,13 +93,13 @@ class Emulated(Generation):
     def __init__(self, seed, label, ident=None):
         name = sha256(b'qkd emu', seed)[:8].hex()
         self.seed = seed
-        self.ids = {'alice': 'alice:' + name, 'bob': 'bob:' + name}
+        ids = {'alice': 'alice:' + name, 'bob': 'bob:' + name}
         self.nonces = {role: sha256(b'qkd emu nonce', be(number, 1), seed, be(label, 2))[:16]
                        for role, number in ROLES.items()}
-        link = link_hash(self.ids['alice'], self.ids['bob'])
         if ident is None:
-            ident = generation(link, self.nonces['alice'], self.nonces['bob'])
-        super().__init__(link, ident, label, self.bytes_of)
+            ident = generation(link_hash(ids['alice'], ids['bob']),
+                               self.nonces['alice'], self.nonces['bob'])
+        super().__init__(ids, ident, label, self.bytes_of)
 
     def stream_key(self, stream):
         return sha256(b'qkd emu stream v1', self.seed, self.ident, be(stream, 1))

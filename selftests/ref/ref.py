@@ -4,8 +4,8 @@
 
 Written from the design alone; shares no code with the module. The bytes come
 from an emulated link (--seed-file and --gen, or --gstar for a pair in one
-kernel) or from a file with the bytes of one stream (--bytes, --link, --gstar,
---gen).
+kernel) or from a file with the bytes of one stream (--bytes, --gstar, --gen,
+--id-alice, --id-bob).
 
     ref.py emu --seed-file F --gen 7
     ref.py stream --seed-file F --gen 7 --stream a2b-pad --offset 16 --length 64
@@ -21,6 +21,7 @@ kernel) or from a file with the bytes of one stream (--bytes, --link, --gstar,
     ref.py scan-ram --seed-file F --gen 7 --dump F --ranges F --expect none
     ref.py accounts FILE [PEER] [--link NAME --peer-link NAME] [--lossless]
     ref.py supply --seed-file F --gen 7 --stream a2b-pad --offset 0 --length 65536 --node DEV
+    ref.py vector [--section NAME]
     ref.py selftest
 """
 import argparse
@@ -37,6 +38,7 @@ import esp                                                  # noqa: E402
 import keys                                                 # noqa: E402
 import link as links                                        # noqa: E402
 import scan                                                 # noqa: E402
+import vector                                               # noqa: E402
 
 RECORD = struct.Struct('=HBBIQ')
 RECORD_MAX = 65536
@@ -67,10 +69,10 @@ def generation_of(args):
             return links.Emulated(file.read(), args.gen, args.gstar)
     if args.seed is not None:
         return links.Emulated(args.seed, args.gen, args.gstar)
-    if args.bytes and args.link_hash and args.gstar:
-        return links.Generation(args.link_hash, args.gstar, args.gen,
-                                links.from_file(args.bytes, args.base))
-    sys.exit('ref.py: needs --seed-file or --seed, or --bytes, --link and --gstar')
+    if args.bytes and args.gstar:
+        return links.Generation({'alice': args.id_alice, 'bob': args.id_bob}, args.gstar,
+                                args.gen, links.from_file(args.bytes, args.base))
+    sys.exit('ref.py: needs --seed-file or --seed, or --bytes and --gstar')
 
 
 def cmd_emu(args, gen):
@@ -190,6 +192,13 @@ def cmd_supply(args, gen):
     os.close(node)
 
 
+def cmd_vector(args, gen):
+    if args.section:
+        print(vector.block(args.section))
+    else:
+        print(json.dumps(vector.as_hex(vector.examples()), indent=1))
+
+
 def cmd_selftest(args, gen):
     import selfcheck
     return selfcheck.main()
@@ -204,7 +213,8 @@ def arguments():
     source.add_argument('--seed', type=bytes.fromhex, help='hex')
     source.add_argument('--gen', type=number, default=1, help='label of the generation')
     source.add_argument('--gstar', type=bytes.fromhex, help='G* in hex')
-    source.add_argument('--link', dest='link_hash', type=bytes.fromhex, help='L in hex')
+    source.add_argument('--id-alice', default='alice')
+    source.add_argument('--id-bob', default='bob')
     source.add_argument('--bytes', help='file with the bytes of the stream')
     source.add_argument('--base', type=number, default=0, help='offset of its first byte')
     place = argparse.ArgumentParser(add_help=False)
@@ -263,6 +273,8 @@ def arguments():
     sub.add_argument('--gap', action='store_true', help='jump forward to the offset')
     sub.add_argument('--s', type=bytes.fromhex, default=b'',
                      help='16 bytes for the tag, of a link with confirmation')
+    sub = command('vector', cmd_vector, needs_source=False)
+    sub.add_argument('--section', help='as it stands in Documentation/wire-format.md')
     command('selftest', cmd_selftest, needs_source=False)
     return parser.parse_args()
 

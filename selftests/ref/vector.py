@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The worked example of Documentation/wire-format.md."""
+import re
+import struct
+
+import esp
+import keys
+from link import (CLASSES, CONTEXTS, GRANULE, STREAMS, Generation, generation, link_hash)
+from primitives import be, sha256
+
+IDS = {'alice': 'alice.example', 'bob': 'bob.example'}
+NONCES = {'alice': bytes(range(16)), 'bob': bytes(range(0xf0, 0x100))}
+LABEL = 6
+OUTER = ('198.51.100.1', '198.51.100.2')
+SUPPLY = 4096               # bytes of each stream that the example supplies
+
+
+def stream_bytes(stream, offset, length):
+    """32 bytes each of SHA-256("qkd example", stream, number)."""
+    first, last = offset // 32, (offset + length + 31) // 32
+    data = b''.join(sha256(b'qkd example', be(stream, 1), be(n, 8)) for n in range(first, last))
+    return data[offset - first * 32:][:length]
+
+
+def make_generation():
+    ident = generation(link_hash(IDS['alice'], IDS['bob']), NONCES['alice'], NONCES['bob'])
+    return Generation(IDS, ident, LABEL, stream_bytes)
+
+
+def checksum(data):
+    data += bytes(len(data) % 2)
+    total = sum(struct.unpack(f'>{len(data) // 2}H', data))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return be(~total & 0xffff, 2)
+
+
+def echo(src, dst, number, text):
+    """An IPv4 packet with an ICMP echo request."""
+    icmp = struct.pack('>BBHHH', 8, 0, 0, 0x5149, number) + text
+    icmp = icmp[:2] + checksum(icmp) + icmp[4:]
+    header = struct.pack('>BBHHHBBH', 0x45, 0, 20 + len(icmp), 0x1234, 0, 64, 1, 0)
+    header += b''.join(bytes(map(int, a.split('.'))) for a in (src, dst))
+    return header[:10] + checksum(header) + header[12:] + icmp
+
+
+PACKETS = {  # section: spi, sequence number, ESN, granule, inner packet
+    'without ESN': (0x01020304, 1, False, 1,
+                    echo('10.1.0.1', '10.2.0.2', 1, b'QKD one-time pad 001')),
+    'with ESN': (0x01020305, 1, True, 6,
+                 echo('10.1.0.1', '10.2.0.3', 2, b'QKD one-time pad 002')),
+    'with ESN, late': (0x01020305, 1 << 32 | 2, True, 11,
+                       echo('10.1.0.1', '10.2.0.3', 3, b'QKD one-time pad 003')),
+}
+KEYS = {  # section: stream, class, offset, size, context type, context
+    'a key for export': ('a2b-key', 'export', 32, 32, 'none', b''),
+    'a PPK': ('a2b-key', 'control', 64, 48, 'ppk', b'alice@example'),
+}
+TAGS = {  # section: stream, offset, length, s
+    'of pad': ('a2b-pad', 0, 1024, bytes(range(0x50, 0x60))),
+    'of key': ('a2b-key', 1024, 2048, bytes(range(0x60, 0x70))),
+}
+
+
+def packet_example(gen, spi, seq, esn, granule, inner):
+    packet = esp.seal(gen, 1, granule, spi, seq, inner, 4, esn)
+    text = inner + esp.trailer(inner, 4)
+    r, s, pad = esp.keys_at(gen, STREAMS['a2b-pad'], granule, len(text))
+    associated = esp.aad(spi, seq, esn, packet[8:16])
+    taken = gen.read(STREAMS['a2b-pad'], granule * GRANULE, esp.slice_length(len(text)))
+    return {'inner packet': inner, 'text': text, 'slice': taken, 'r': r, 's': s,
+            'pad': pad, 'ciphertext': packet[16:-16], 'IV': packet[8:16], 'AAD': associated,
+            'MAC input': esp.mac_input(associated, packet[16:-16]), 'ICV': packet[-16:],
+            'packet': packet}
+
+
+def key_example(gen, stream, klass, offset, size, kind, context):
+    what = (gen, STREAMS[stream], CLASSES[klass], offset, size, CONTEXTS[kind], context)
+    units = {f'unit {i}': gen.read(STREAMS[stream], offset + 32 * i, 32)
+             for i in range(keys.units_of(size))}
+    return {'k_seg': gen.head(STREAMS[stream], 0), **units, 'context': context,
+            'info of unit 0': keys.info(gen, STREAMS[stream], CLASSES[klass], offset, size,
+                                        CONTEXTS[kind], context),
+            'key': keys.derive(*what), 'key ID': keys.name(*what)}
+
+
+def examples():
+    """section -> name -> bytes"""
+    gen = make_generation()
+    out = {'identities': {
+        'nonce_alice': NONCES['alice'], 'nonce_bob': NONCES['bob'], 'L': gen.link,
+        'G*': gen.ident, 'a2b-pad, segment 0, r': gen.head(0, 0),
+        'a2b-key, segment 0, k_seg': gen.head(1, 0)}}
+    for name, what in PACKETS.items():
+        out['packet ' + name] = packet_example(gen, *what)
+    for name, what in KEYS.items():
+        out[name] = key_example(gen, *what)
+    for name, (stream, offset, length, s) in TAGS.items():
+        number = STREAMS[stream]
+        out['confirmation ' + name] = {
+            'r': gen.confirm_r(number, 0), 's': s,
+            'tag': gen.confirm_tag(number, offset, length, s)}
+    return out
+
+
+def as_hex(found):
+    return {section: {name: value.hex() for name, value in values.items()}
+            for section, values in found.items()}
+
+
+def block(section):
+    """The lines of one section, as they stand in the page."""
+    lines = []
+    for name, value in examples()[section].items():
+        text = value.hex()
+        pieces = [text[i:i + 64] for i in range(0, len(text), 64)] or ['']
+        lines.append(f'{name:<14} = {pieces[0]}'.rstrip())
+        lines += [' ' * 17 + piece for piece in pieces[1:]]
+    return '\n'.join(lines)
+
+
+def from_page(path):
+    """The same structure read back from the page: fenced blocks that begin with
+    ```example SECTION."""
+    out, section, name = {}, None, None
+    with open(path, encoding='utf-8') as file:
+        for line in file:
+            line = line.rstrip('\n')
+            begin = re.match(r'```example (.*)', line)
+            if begin:
+                section = out.setdefault(begin[1], {})
+            elif line.startswith('```'):
+                section = None
+            elif section is not None:
+                pair = re.match(r'(\S.*?) *= ?([0-9a-f]*)$', line)
+                if pair:
+                    name = pair[1]
+                    section[name] = pair[2]
+                else:
+                    section[name] += line.strip()
+    return out
