@@ -27,7 +27,6 @@
 enum {
 	ESP_HANDLE	= 16,	/* bytes: zeros, then the SA's number */
 	ESP_ICV_BITS	= 128,
-	ESP_SPI_MIN	= 256,	/* RFC 4303: below is reserved */
 	ESP_LEGACY_WINDOW = 32,	/* packets in struct xfrm_replay_state */
 };
 
@@ -249,40 +248,6 @@ static int sa_link(struct qkd_sa *sa, struct netlink_ext_ack *extack)
 	return err;
 }
 
-static int esp_check(const struct qkd_esp_config *cfg,
-		     struct netlink_ext_ack *extack)
-{
-	if (cfg->cipher != QKD_CIPHER_OTP) {
-		NL_SET_ERR_MSG(extack, "cipher is not supported");
-		return -EOPNOTSUPP;
-	}
-	if (cfg->on_empty != QKD_ON_EMPTY_BLOCK) {
-		NL_SET_ERR_MSG(extack, "on-empty is not supported");
-		return -EOPNOTSUPP;
-	}
-	if (ntohl(cfg->spi) < ESP_SPI_MIN) {
-		NL_SET_ERR_MSG(extack, "SPI below 256 is reserved");
-		return -EINVAL;
-	}
-	if (xfrm_addr_any(&cfg->dst, cfg->family)) {
-		NL_SET_ERR_MSG(extack, "destination is no address");
-		return -EINVAL;
-	}
-	if (cfg->mark & ~cfg->mark_mask) {
-		NL_SET_ERR_MSG(extack, "mark has bits outside its mask");
-		return -EINVAL;
-	}
-	if (cfg->dir == QKD_DIR_OUT && cfg->replay_window) {
-		NL_SET_ERR_MSG(extack, "replay window is for inbound SAs");
-		return -EINVAL;
-	}
-	if (cfg->dir == QKD_DIR_IN && cfg->esn && !cfg->replay_window) {
-		NL_SET_ERR_MSG(extack, "ESN needs a replay window");
-		return -EINVAL;
-	}
-	return 0;
-}
-
 static int esp_set_replay(struct xfrm_state *x,
 			  const struct qkd_esp_config *cfg)
 {
@@ -494,7 +459,7 @@ out:
 /**
  * qkd_esp_add - add an SA
  * @link: its link; of the caller's namespace, which lives through the call
- * @cfg: the SA
+ * @cfg: the SA, checked field by field
  * @replace: over a reserved SPI, or over an SA of this link with the same SPI
  *	and direction, if there is one
  * @number: out: its public number
@@ -503,8 +468,8 @@ out:
  * @extack: says what was wrong
  *
  * Process context, may sleep.
- * Return: 0; -EEXIST the SPI is in use, -ENODEV the link is going, -EOPNOTSUPP
- * a cipher or fallback that is not there, -EINVAL, -ENOMEM or what XFRM said.
+ * Return: 0; -EEXIST the SPI is in use, -ENODEV the link is going, -ENOSPC it has
+ * too many SAs, -ENOMEM or what XFRM said.
  */
 int qkd_esp_add(struct qkd_link *link, const struct qkd_esp_config *cfg,
 		bool replace, u64 *number, u32 portid, u32 seq,
@@ -514,9 +479,6 @@ int qkd_esp_add(struct qkd_link *link, const struct qkd_esp_config *cfg,
 	struct qkd_sa *sa;
 	int err;
 
-	err = esp_check(cfg, extack);
-	if (err)
-		return err;
 	sa = sa_new(link, cfg);
 	if (!sa)
 		return -ENOMEM;
