@@ -7,6 +7,7 @@
  * process context and may sleep unless it says otherwise.
  *
  * Locks, outermost first:
+ *   link->ops_lock (mutex)	callbacks of the link's type
  *   qkd_registry_lock (mutex)	the tables of links and types
  *   link->lock (mutex)		configuration, generation, supply, wiping by age
  *   link->handle_lock (mutex)	handles and peeks
@@ -32,7 +33,8 @@
 #include "limits.h"
 
 struct crypto_shash;
-struct qkd_event;
+struct qkd_account;
+struct qkd_link;
 
 enum qkd_kind {
 	QKD_PAD,
@@ -67,7 +69,7 @@ enum qkd_refusal {
  *	only ever set; who sets one owns its bytes, counts and wipes them.
  * @born: CLOCK_BOOTTIME in ns when the first byte that counts arrived;
  *	link->lock
- * @bytes: the stream's bytes; written by supply above seg->usable, by the
+ * @bytes: the stream's bytes; written by supply above stream->usable, by the
  *	owner of a taken bit below
  */
 struct qkd_chunk {
@@ -82,8 +84,7 @@ struct qkd_chunk {
  * @gen: generation; no reference, see qkd_gen
  * @stream: its stream in @gen
  * @no: number in the stream
- * @usable: bytes from the start that are supplied and confirmed; release on
- *	write (link->lock), acquire on read
+ * @link: counted reference, for what outlives the generation
  * @used: steps whose bit is set
  * @dead: bytes are being wiped without a grace period: whatever was read is
  *	void. Set before the wipe, re-read after the last use of a byte.
@@ -94,13 +95,14 @@ struct qkd_chunk {
  * @chunk: published with release, never replaced
  * @high: rx key: end of the highest commit in this segment, in bytes
  * @bulk: rx key: a key of another class than control was committed here
+ * @committed: rx key: CLOCK_BOOTTIME in ns of the last commit here
  */
 struct qkd_segment {
 	struct rcu_work rwork;
 	struct qkd_gen *gen;
-	struct qkd_stream *stream;
+	struct qkd_byte_stream *stream;
+	struct qkd_link *link;
 	u64 no;
-	u32 usable;
 	atomic_t used;
 	int dead;
 	int owner;
@@ -110,6 +112,7 @@ struct qkd_segment {
 	struct qkd_chunk *chunk[QKD_CHUNKS];
 	atomic_t high;
 	int bulk;
+	u64 committed;
 };
 
 /**
@@ -124,7 +127,7 @@ struct qkd_segment {
 struct qkd_block {
 	struct list_head list;
 	u64 offset;
-	u32 length;
+	u64 length;
 	u8 s[QKD_TAG_LEN];
 	u8 tag[QKD_TAG_LEN];
 	enum qkd_block_state {
@@ -136,7 +139,7 @@ struct qkd_block {
 };
 
 /**
- * struct qkd_stream - one of the four byte sequences of a generation
+ * struct qkd_byte_stream - one of the four byte sequences of a generation
  * @gen: its generation
  * @id: enum qkd_stream
  * @kind: pad or key
@@ -157,7 +160,9 @@ struct qkd_block {
  * @reserve: tx key: what is left of each class's reserve
  * @high: rx: end of the highest commit; tx: unused
  * @bulk_high: rx key: the same for classes other than control
- * @history: rx: values of @high in the past, oldest last; link->lock
+ * @history: rx: values of @high (pad) or @bulk_high (key) in the past, oldest
+ *	last, a quarter of the keep time apart; link->lock
+ * @keep_at: CLOCK_BOOTTIME in ns of the next entry; link->lock
  * @taken: bytes allocated or committed
  * @skipped: bytes given up because too few were left
  * @lost: bytes of gaps, mismatches, age, overlaps
@@ -165,7 +170,7 @@ struct qkd_block {
  * @low: tx: below its low mark, said once
  * @empty: tx: empty, said once
  */
-struct qkd_stream {
+struct qkd_byte_stream {
 	struct qkd_gen *gen;
 	u8 id;
 	u8 kind;
@@ -186,6 +191,7 @@ struct qkd_stream {
 	atomic64_t high;
 	atomic64_t bulk_high;
 	u64 history[QKD_KEEP_STEPS + 1];
+	u64 keep_at;
 	atomic64_t taken;
 	atomic64_t skipped;
 	atomic64_t lost;
@@ -196,21 +202,24 @@ struct qkd_stream {
 
 /**
  * struct qkd_gen - one life of a link's streams
- * @link: the link; it outlives the generation
+ * @link: counted reference
  * @label: 1 to 65535
  * @open: tx may be used
  * @id: G*
  * @stream: by enum qkd_stream
  *
+ * @rwork: wipes and frees it after a grace period
+ *
  * Published in link->gen under link->lock. Ends by: unpublish, grace period,
  * wipe, free.
  */
 struct qkd_gen {
+	struct rcu_work rwork;
 	struct qkd_link *link;
 	u16 label;
 	bool open;
 	u8 id[QKD_HASH_LEN];
-	struct qkd_stream stream[QKD_STREAMS];
+	struct qkd_byte_stream stream[QKD_STREAMS];
 };
 
 /**
@@ -225,8 +234,10 @@ struct qkd_gen {
  * @hash_node: in the namespace's table by name; registry lock, RCU
  * @cfg: configuration; link->lock, single words read without
  * @hash: L
+ * @account: memory that the namespace's links hold; counted reference
+ * @ops_lock: keeps the link registered while one of @ops runs on it
  * @lock: see the top of this file
- * @gone: unregistered; set under @lock, read without
+ * @gone: unregistered; set under @ops_lock and @lock, read without
  * @gen: current generation or NULL; @lock, RCU
  * @admin: enum qkd_admin
  * @reason: enum qkd_reason of the state; @lock, read without
@@ -266,6 +277,8 @@ struct qkd_link {
 	struct hlist_node hash_node;
 	struct qkd_link_config cfg;
 	u8 hash[QKD_HASH_LEN];
+	struct qkd_account *account;
+	struct mutex ops_lock;
 	struct mutex lock;
 	bool gone;
 	struct qkd_gen __rcu *gen;
@@ -316,18 +329,21 @@ static inline u64 qkd_slice_offset(const struct qkd_slice *sl)
 }
 
 /* segment.c: bytes and bits */
-struct qkd_segment *qkd_segment_new(struct qkd_stream *stream, u64 no);
-int qkd_segment_grow(struct qkd_segment *seg, u32 end);
+struct qkd_segment *qkd_segment_new(struct qkd_byte_stream *stream, u64 no);
+int qkd_segment_grow(struct qkd_segment *seg, u32 pos, u32 end, u64 now);
 int qkd_segment_set_head(struct qkd_segment *seg, const u8 *head);
+void qkd_segment_write(struct qkd_segment *seg, u32 pos, const u8 *bytes,
+		       u32 len);
 void qkd_segment_retire(struct qkd_segment *seg);
 void qkd_segment_free(struct qkd_segment *seg);
 void qkd_segment_kill(struct qkd_segment *seg);
-u32 qkd_segment_take(struct qkd_segment *seg, u32 pos, u32 len, bool wipe);
-bool qkd_segment_try_take(struct qkd_segment *seg, u32 pos, u32 len);
+u32 qkd_segment_take(struct qkd_segment *seg, u32 pos, u32 end);
+bool qkd_segment_try_take(struct qkd_segment *seg, u32 pos, u32 len, u32 *burnt);
 bool qkd_segment_is_free(const struct qkd_segment *seg, u32 pos, u32 len);
 u32 qkd_segment_next_free(const struct qkd_segment *seg, u32 pos);
-u64 qkd_segment_live(const struct qkd_segment *seg);
-void qkd_segment_used(struct qkd_segment *seg, u32 steps);
+u64 qkd_segment_live(const struct qkd_segment *seg, u32 end);
+void qkd_segment_used(struct qkd_segment *seg, u32 bytes);
+void qkd_slice_wipe(const struct qkd_slice *sl);
 
 /**
  * qkd_slice_bytes - the memory behind a slice
@@ -344,22 +360,29 @@ static inline u8 *qkd_slice_bytes(const struct qkd_slice *sl, u32 off, u32 *avai
 }
 
 /* stream.c: supply, allocation, accounts */
-int qkd_stream_init(struct qkd_stream *stream, struct qkd_gen *gen, u32 id,
+int qkd_stream_init(struct qkd_byte_stream *stream, struct qkd_gen *gen, u32 id,
 		    u64 capacity);
-void qkd_stream_free(struct qkd_stream *stream);
-struct qkd_segment *qkd_stream_segment(const struct qkd_stream *stream, u64 no);
-int qkd_stream_alloc(struct qkd_stream *stream, enum qkd_cursor which, u32 len,
+void qkd_stream_free(struct qkd_byte_stream *stream);
+struct qkd_segment *qkd_stream_segment(const struct qkd_byte_stream *stream, u64 no);
+int qkd_stream_supply(struct qkd_byte_stream *stream, u64 offset, const u8 *bytes,
+		      u32 len, const u8 *s);
+int qkd_stream_gap(struct qkd_byte_stream *stream, u64 to);
+struct qkd_block *qkd_stream_block(const struct qkd_byte_stream *stream, u64 offset,
+				   u32 length);
+int qkd_stream_alloc(struct qkd_byte_stream *stream, enum qkd_cursor which, u32 len,
 		     struct qkd_slice *sl);
-int qkd_stream_alloc_key(struct qkd_stream *stream, u32 class, u32 len,
+int qkd_stream_alloc_key(struct qkd_byte_stream *stream, u32 class, u32 len,
 			 struct qkd_slice *sl);
-int qkd_stream_find(struct qkd_stream *stream, u64 offset, u32 len,
+int qkd_stream_find(struct qkd_byte_stream *stream, u64 offset, u32 len,
 		    struct qkd_slice *sl);
-void qkd_stream_advance(struct qkd_stream *stream);
-void qkd_stream_lose(struct qkd_stream *stream, u64 from, u64 to);
-void qkd_stream_age(struct qkd_stream *stream, u64 now, u64 max_age_ns,
-		    bool keep_step);
-u64 qkd_stream_tx_live(const struct qkd_stream *stream);
-u64 qkd_stream_live(const struct qkd_stream *stream);
+void qkd_stream_advance(struct qkd_byte_stream *stream);
+void qkd_stream_lose_block(struct qkd_byte_stream *stream, struct qkd_block *block);
+void qkd_stream_age(struct qkd_byte_stream *stream, u64 now);
+void qkd_stream_kill(struct qkd_byte_stream *stream);
+u64 qkd_stream_room(const struct qkd_byte_stream *stream);
+void qkd_stream_committed(const struct qkd_slice *sl, u32 class);
+u64 qkd_stream_tx_live(const struct qkd_byte_stream *stream);
+u64 qkd_stream_live(const struct qkd_byte_stream *stream);
 
 /*
  * Slices, packet path.
@@ -399,6 +422,7 @@ int qkd_kdf_key(const struct qkd_slice *sl, const struct qkd_key_context *ctx,
 int qkd_kdf_id_tag(const struct qkd_segment *seg, const u8 id[QKD_KEY_ID_LEN],
 		   const struct qkd_key_context *ctx, u8 tag[5]);
 int qkd_kdf_confirm(const struct qkd_segment *seg, u8 r[16]);
+void qkd_hash(u8 hash[QKD_HASH_LEN], const u8 *data, u32 len);
 void qkd_hash_link(u8 hash[QKD_HASH_LEN], const char *id_alice,
 		   const char *id_bob);
 
@@ -417,7 +441,7 @@ void qkd_key_id_pack(u8 id[QKD_KEY_ID_LEN], const struct qkd_key_id *f);
 int qkd_key_id_unpack(struct qkd_key_id *f, const u8 id[QKD_KEY_ID_LEN]);
 
 /* confirm.c */
-int qkd_confirm_tag(struct qkd_stream *stream, u64 offset, u32 length,
+int qkd_confirm_tag(struct qkd_byte_stream *stream, u64 offset, u32 length,
 		    const u8 s[QKD_TAG_LEN], u8 tag[QKD_TAG_LEN]);
 
 /* key.c: keys by ID and handle */
@@ -462,6 +486,7 @@ u64 qkd_key_available(struct qkd_link *link, u32 class, u32 size);
 /* link.c: registry, generations */
 extern struct mutex qkd_registry_lock;
 extern struct workqueue_struct *qkd_wq;
+extern struct workqueue_struct *qkd_free_wq;
 
 int qkd_links_init(void);
 void qkd_links_exit(void);
@@ -473,15 +498,20 @@ void qkd_link_put(struct qkd_link *link);
 const struct qkd_link_ops *qkd_link_type_get(const char *type);
 void qkd_link_type_put(const struct qkd_link_ops *ops);
 void qkd_link_config_init(struct qkd_link_config *cfg);
+int qkd_link_new(struct net *net, const struct qkd_link_ops *ops,
+		 struct qkd_link_config *cfg, struct nlattr *data,
+		 struct sk_buff *skb, struct netlink_ext_ack *extack);
 int qkd_link_delete(struct qkd_link *link);
 int qkd_link_set_admin(struct qkd_link *link, u32 admin,
 		       struct netlink_ext_ack *extack);
 u32 qkd_link_state(struct qkd_link *link);
 int qkd_net_charge(struct qkd_link *link, u64 bytes);
 void qkd_net_uncharge(struct qkd_link *link, u64 bytes);
+int qkd_link_lock_ops(struct qkd_link *link);
+void qkd_link_unlock_ops(struct qkd_link *link);
 void qkd_links_kill(void);
+void qkd_links_hold(bool hold);
 void qkd_links_end(u32 reason);
-void qkd_links_begin(void);
 void qkd_links_for_each(struct net *net,
 			void (*fn)(struct qkd_link *link, const void *arg),
 			const void *arg);
@@ -573,9 +603,10 @@ struct qkd_sa_stats {
  * @daddr: destination, with @family and @mark finds the xfrm_state again
  * @family: AF_INET or AF_INET6
  * @mark: of the xfrm_state
+ * @gone: out of the link's table: it blocks
  * @stats: per CPU
  *
- * All but @ref and @stats are constant once the SA is published.
+ * All but @ref, @gone and @stats are constant once the SA is published.
  */
 struct qkd_sa {
 	struct kref ref;
@@ -589,6 +620,7 @@ struct qkd_sa {
 	xfrm_address_t daddr;
 	u16 family;
 	u32 mark;
+	bool gone;
 	struct qkd_sa_stats __percpu *stats;
 };
 
@@ -629,6 +661,7 @@ struct qkd_sa *qkd_esp_get(struct qkd_link *link, u32 dir, __be32 spi);
 struct qkd_sa *qkd_esp_next(struct qkd_link *link, u32 dir, unsigned long *spi);
 int qkd_esp_describe(struct qkd_sa *sa, struct qkd_esp_config *cfg);
 void qkd_sa_put(struct qkd_sa *sa);
+void qkd_sa_unbind(struct qkd_sa *sa);
 void qkd_esp_link_gone(struct qkd_link *link);
 
 int qkd_otp_init(void);

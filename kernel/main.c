@@ -1,13 +1,73 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Order of init and exit. */
+#include <linux/fips.h>
 #include <linux/module.h>
+
+#include "core.h"
+
+/* crypto_register_alg() panics for an unsigned module in FIPS mode */
+static bool qkd_fips_would_panic(void)
+{
+#ifdef CONFIG_MODULE_SIG
+	return fips_enabled && !THIS_MODULE->sig_ok;
+#else
+	return false;
+#endif
+}
+
 static int __init qkd_init(void)
 {
+	int err;
+
+	if (qkd_fips_would_panic()) {
+		pr_err("qkd: refused: FIPS mode takes signed modules only\n");
+		return -EOPNOTSUPP;
+	}
+	err = qkd_kdf_init();
+	if (err)
+		return err;
+	err = qkd_links_init();
+	if (err)
+		goto err_kdf;
+	err = qkd_chardev_init();
+	if (err)
+		goto err_links;
+	err = qkd_otp_init();
+	if (err)
+		goto err_chardev;
+	err = qkd_pm_init();
+	if (err)
+		goto err_otp;
+	err = qkd_netlink_init();	/* last: users come in */
+	if (err)
+		goto err_pm;
 	return 0;
+
+err_pm:
+	qkd_pm_exit();
+err_otp:
+	qkd_otp_exit();
+err_chardev:
+	qkd_chardev_exit();
+err_links:
+	qkd_links_exit();
+err_kdf:
+	qkd_kdf_exit();
+	return err;
 }
+
 static void __exit qkd_exit(void)
 {
+	qkd_netlink_exit();
+	qkd_pm_exit();
+	qkd_otp_exit();
+	qkd_chardev_exit();
+	qkd_links_exit();
+	qkd_kdf_exit();
 }
+
 module_init(qkd_init);
 module_exit(qkd_exit);
-MODULE_DESCRIPTION("QKD key store for IPsec and MACsec");
+MODULE_DESCRIPTION("QKD keys for IPsec and MACsec");
 MODULE_LICENSE("GPL");
+MODULE_SOFTDEP("pre: sha256 hmac");
