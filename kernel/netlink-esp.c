@@ -321,8 +321,10 @@ static int esp_new(struct sk_buff *skb, struct genl_info *info, bool replace)
 		goto put_link;
 	err = qkd_esp_add(link, &cfg, replace, &number, info->snd_portid,
 			  info->snd_seq, info->extack);
-	if (err)
+	if (err) {
+		qkd_nl_blame(info, QKD_A_ESP_SPI);
 		goto free_reply;
+	}
 	/* A new message has room for this. */
 	nla_put_u64_64bit(reply, QKD_A_ESP_SA, number, QKD_A_ESP_PAD);
 	genlmsg_end(reply, hdr);
@@ -357,8 +359,12 @@ int qkd_nl_esp_del_doit(struct sk_buff *skb, struct genl_info *info)
 	if (IS_ERR(link))
 		return PTR_ERR(link);
 	err = parse_id(info, &dir, &spi);
-	if (!err)
-		err = qkd_esp_del(link, dir, spi, info->extack);
+	if (err)
+		goto put_link;
+	err = qkd_esp_del(link, dir, spi, info->extack);
+	if (err)
+		qkd_nl_blame(info, QKD_A_ESP_SPI);
+put_link:
 	qkd_link_put(link);
 	return err;
 }
@@ -507,8 +513,8 @@ int qkd_nl_esp_get_doit(struct sk_buff *skb, struct genl_info *info)
 	sa = qkd_esp_get(link, dir, spi);
 	if (!sa) {
 		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[QKD_A_ESP_SPI],
-				    "the link has no such SA");
-		err = -ESRCH;
+				    "link has no SA with this SPI in this direction");
+		err = -ENOENT;
 		goto put_link;
 	}
 	err = reply_sa(info, sa);

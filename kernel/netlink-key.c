@@ -131,7 +131,7 @@ static int key_refused(struct genl_info *info, const struct nlattr *attr,
 		break;
 	case -EKEYREJECTED:
 		NL_SET_ERR_MSG_ATTR(extack, attr,
-				    "bad tag: another context, class or peer, or a damaged ID");
+				    "bad tag: of another context, class, direction or link, or damaged");
 		break;
 	case -ENOENT:
 		NL_SET_ERR_MSG_ATTR(extack, attr,
@@ -151,6 +151,13 @@ static int key_refused(struct genl_info *info, const struct nlattr *attr,
 		NL_SET_ERR_MSG_ATTR(extack, attr,
 				    "too many keys are peeked or not yet fetched");
 		break;
+	case -EMSGSIZE:
+		NL_SET_ERR_MSG_ATTR(extack, attr,
+				    "the ID names a key of another size");
+		break;
+	case -EKEYEXPIRED:
+		NL_SET_ERR_MSG_ATTR(extack, attr, "the key was wiped meanwhile");
+		break;
 	case -EBADSLT:
 		NL_SET_ERR_MSG_ATTR(extack, attr, "no such handle");
 		break;
@@ -161,8 +168,7 @@ static int key_refused(struct genl_info *info, const struct nlattr *attr,
 		NL_SET_ERR_MSG(extack, "the link is being deleted");
 		break;
 	case -EINVAL:
-		NL_SET_ERR_MSG_ATTR(extack, attr,
-				    "not a key ID of this link's rx stream, or of another size");
+		NL_SET_ERR_MSG_ATTR(extack, attr, "malformed key ID");
 		break;
 	}
 	return err;
@@ -320,8 +326,8 @@ static int check_id(struct qkd_link *link, struct genl_info *info)
 		return -EINVAL;
 	err = qkd_key_id_unpack(&id, nla_data(attr));
 	if (err) {
-		NL_SET_ERR_MSG_ATTR(info->extack, attr, "malformed key ID");
-		return err;
+		qkd_refuse(link, QKD_REFUSED_BAD_TAG);
+		return key_refused(info, attr, err);
 	}
 	return check_class(link, info, attr, id.class);
 }

@@ -340,7 +340,7 @@ static int add_link(struct sk_buff *skb, struct genl_info *info,
 	if (!err)
 		err = check_name_is_free(info, cfg->name);
 	if (!err)
-		err = ops->newlink(genl_info_net(info), cfg,
+		err = qkd_link_new(genl_info_net(info), ops, cfg,
 				   info->attrs[QKD_A_LINK_EMU], skb,
 				   info->extack);
 	qkd_link_type_put(ops);
@@ -475,7 +475,10 @@ static int link_set(struct qkd_link *link, struct genl_info *info)
 	qkd_link_unlock_ops(link);
 	if (err || !admin)
 		return err;
-	return qkd_link_set_admin(link, nla_get_u32(admin), info->extack);
+	err = qkd_link_set_admin(link, nla_get_u32(admin), info->extack);
+	if (err)
+		qkd_nl_blame(info, QKD_A_LINK_ADMIN);
+	return err;
 }
 
 int qkd_nl_link_set_doit(struct sk_buff *skb, struct genl_info *info)
@@ -687,6 +690,8 @@ int qkd_nl_link_get_doit(struct sk_buff *skb, struct genl_info *info)
 	if (!reply)
 		goto put_link;
 	err = fill_link(reply, link);
+	if (err == -ENODEV)
+		NL_SET_ERR_MSG(info->extack, "the link is being deleted");
 	if (err)
 		goto free_reply;
 	genlmsg_end(reply, hdr);

@@ -60,6 +60,17 @@ bool qkd_nl_has(struct genl_info *info, u32 type)
 }
 
 /**
+ * qkd_nl_blame - say which attribute the core refused
+ * @info: the request
+ * @type: the attribute; ignored if another one was named already
+ */
+void qkd_nl_blame(struct genl_info *info, u32 type)
+{
+	if (!info->extack->bad_attr)
+		NL_SET_BAD_ATTR(info->extack, info->attrs[type]);
+}
+
+/**
  * qkd_nl_link - find the link that a request names
  * @info: a request with attributes of any set but events
  *
@@ -180,6 +191,18 @@ static int gen_begin_parse(struct genl_info *info, struct qkd_gen_params *p)
 			    QKD_KEY_UNIT, &p->capacity[QKD_KEY]);
 }
 
+static u32 gen_begin_culprit(const struct qkd_link *link,
+			     const struct qkd_gen_params *p, int err)
+{
+	if (err == -EPROTO)
+		return p->peer_role == link->cfg.role ? QKD_A_GEN_PEER_ROLE :
+							QKD_A_GEN_HASH;
+	if (err == -EINVAL &&
+	    p->label == qkd_label_next(READ_ONCE(link->last_label)))
+		return QKD_A_GEN_GENERATION;
+	return QKD_A_GEN_LABEL;
+}
+
 int qkd_nl_gen_begin_doit(struct sk_buff *skb, struct genl_info *info)
 {
 	struct qkd_gen_params p = {};
@@ -190,8 +213,12 @@ int qkd_nl_gen_begin_doit(struct sk_buff *skb, struct genl_info *info)
 	if (IS_ERR(link))
 		return PTR_ERR(link);
 	err = gen_begin_parse(info, &p);
-	if (!err)
-		err = qkd_link_gen_begin(link, &p, info->extack);
+	if (err)
+		goto put_link;
+	err = qkd_link_gen_begin(link, &p, info->extack);
+	if (err)
+		qkd_nl_blame(info, gen_begin_culprit(link, &p, err));
+put_link:
 	qkd_link_put(link);
 	return err;
 }
@@ -202,6 +229,7 @@ static int gen_open(struct qkd_link *link, struct genl_info *info)
 	const struct nlattr *id = info->attrs[QKD_A_GEN_GENERATION];
 	const struct qkd_gen *gen;
 	bool same;
+	int err;
 
 	if (!qkd_nl_has(info, QKD_A_GEN_LABEL) ||
 	    !qkd_nl_has(info, QKD_A_GEN_GENERATION))
@@ -215,8 +243,11 @@ static int gen_open(struct qkd_link *link, struct genl_info *info)
 				    "not the link's generation");
 		return -ESTALE;
 	}
-	return qkd_link_gen_open(link, nla_get_u32(info->attrs[QKD_A_GEN_LABEL]),
-				 info->extack);
+	err = qkd_link_gen_open(link, nla_get_u32(info->attrs[QKD_A_GEN_LABEL]),
+				info->extack);
+	if (err)
+		qkd_nl_blame(info, QKD_A_GEN_LABEL);
+	return err;
 }
 
 int qkd_nl_gen_open_doit(struct sk_buff *skb, struct genl_info *info)
@@ -281,6 +312,21 @@ static bool block_is_named(struct genl_info *info)
 	       qkd_nl_has(info, QKD_A_BLOCK_LENGTH);
 }
 
+static u32 block_culprit(struct genl_info *info, int err)
+{
+	switch (err) {
+	case -ENOENT:
+		return QKD_A_BLOCK_OFFSET;
+	case -EOPNOTSUPP:
+		return QKD_A_BLOCK_STREAM;
+	case -EINVAL:
+		return info->attrs[QKD_A_BLOCK_TAG] ? QKD_A_BLOCK_TAG :
+						      QKD_A_BLOCK_VERDICT;
+	default:
+		return QKD_A_BLOCK_LABEL;
+	}
+}
+
 static int block_tag(struct qkd_link *link, struct genl_info *info,
 		     struct sk_buff *reply)
 {
@@ -295,8 +341,10 @@ static int block_tag(struct qkd_link *link, struct genl_info *info,
 				 nla_get_u64(attrs[QKD_A_BLOCK_OFFSET]),
 				 nla_get_u32(attrs[QKD_A_BLOCK_LENGTH]),
 				 tag, info->extack);
-	if (err)
+	if (err) {
+		qkd_nl_blame(info, block_culprit(info, err));
 		return err;
+	}
 	return nla_put(reply, QKD_A_BLOCK_TAG, sizeof(tag), tag);
 }
 
@@ -328,8 +376,10 @@ static int block_confirm(struct qkd_link *link, struct genl_info *info,
 				     nla_get_u32(attrs[QKD_A_BLOCK_LENGTH]),
 				     tag ? nla_data(tag) : NULL, &verdict,
 				     info->extack);
-	if (err)
+	if (err) {
+		qkd_nl_blame(info, block_culprit(info, err));
 		return err;
+	}
 	return nla_put_u32(reply, QKD_A_BLOCK_VERDICT, verdict);
 }
 

@@ -9,6 +9,7 @@
 /* netlink.c */
 int qkd_nl_admin(struct sk_buff *skb, struct netlink_ext_ack *extack);
 bool qkd_nl_has(struct genl_info *info, u32 type);
+void qkd_nl_blame(struct genl_info *info, u32 type);
 struct qkd_link *qkd_nl_link(struct genl_info *info);
 struct sk_buff *qkd_nl_reply_new(struct genl_info *info, void **hdr);
 
