@@ -510,6 +510,7 @@ void qkd_net_uncharge(struct qkd_link *link, u64 bytes);
 int qkd_link_lock_ops(struct qkd_link *link);
 void qkd_link_unlock_ops(struct qkd_link *link);
 void qkd_links_kill(void);
+void qkd_link_resume(struct qkd_link *link);
 void qkd_links_hold(bool hold);
 void qkd_links_end(u32 reason);
 void qkd_links_for_each(struct net *net,

@@ -128,8 +128,7 @@ int qkd_key_alloc(struct qkd_link *link, const struct qkd_key_context *ctx,
 		qkd_refuse(link, QKD_REFUSED_BURNT);
 		err = err ?: done;
 	}
-	if (link->ops->resume)
-		link->ops->resume(link);
+	qkd_link_resume(link);
 out_unlock:
 	rcu_read_unlock();
 	return err;

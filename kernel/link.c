@@ -999,6 +999,35 @@ static void qkd_link_age(struct work_struct *work)
 	mutex_unlock(&link->lock);
 }
 
+/**
+ * qkd_link_ahead - how often the peer has named bytes ahead of supply
+ * @link: link
+ *
+ * Since the last slice that was taken. A single emulated end tells from it
+ * that it lags for good.
+ *
+ * Context: any.
+ */
+unsigned int qkd_link_ahead(const struct qkd_link *link)
+{
+	return atomic_read(&link->ahead);
+}
+EXPORT_SYMBOL_GPL(qkd_link_ahead);
+
+/**
+ * qkd_link_resume - bytes were taken: supply may have room
+ * @link: link
+ *
+ * Packet path.
+ */
+void qkd_link_resume(struct qkd_link *link)
+{
+	if (wq_has_sleeper(&link->readers))
+		wake_up_interruptible(&link->readers);
+	if (link->ops->resume)
+		link->ops->resume(link);
+}
+
 /*
  * Registration
  */
@@ -1122,7 +1151,7 @@ static void qkd_link_remove(struct qkd_link *link, bool known)
 	wake_up_interruptible_all(&link->readers);
 	qkd_chardev_del(link);
 	/* packets that still see the link: resume callbacks, noted events */
-	if (link->last_label || ops->resume)
+	if (link->last_label)
 		synchronize_rcu();
 	cancel_delayed_work_sync(&link->age_work);
 	cancel_delayed_work_sync(&link->reap_work);

@@ -923,8 +923,7 @@ int qkd_slice_take(const struct qkd_slice *sl)
 	qkd_segment_used(seg, sl->len);
 	if (atomic_read(&link->ahead))
 		atomic_set(&link->ahead, 0);
-	if (link->ops->resume)
-		link->ops->resume(link);
+	qkd_link_resume(link);
 	return 0;
 }
 
@@ -1086,8 +1085,7 @@ int qkd_pad_alloc(struct qkd_link *link, u32 len, struct qkd_slice *sl,
 		return err == -ENOKEY ? qkd_stream_dry(stream) : err;
 	*label = gen->label;
 	qkd_stream_watch(stream);
-	if (link->ops->resume)
-		link->ops->resume(link);
+	qkd_link_resume(link);
 	return 0;
 }
 
