@@ -293,7 +293,7 @@ static __poll_t qkd_chardev_poll(struct file *file, poll_table *pt)
  * Whether the ID is genuine is seen later; here it only has to be well formed
  * and its key has to fit.
  *
- * Return: bytes, -EINVAL, or -ERANGE if the user's buffer is too small.
+ * Return: bytes, -EINVAL, or -EMSGSIZE if the user's buffer is too small.
  */
 static int claim_size(const struct qkd_ioc_claim *claim, u8 *class)
 {
@@ -308,7 +308,7 @@ static int claim_size(const struct qkd_ioc_claim *claim, u8 *class)
 	if (size > QKD_KEY_SIZE_MAX || claim->context_type > QKD_CONTEXT_TYPE_USER)
 		return -EINVAL;
 	if (size > claim->room)
-		return -ERANGE;
+		return -EMSGSIZE;
 	*class = id.class;
 	return size;
 }
@@ -380,7 +380,8 @@ static int qkd_ioctl_key(struct qkd_link *link, struct qkd_ioc_key __user *arg)
 	err = qkd_key_fetch(link, req.handle, key, &req.size);
 	if (!err)
 		err = copy_key(link, to, key, req.size);
-	if (!err && put_user(req.size, &arg->size))
+	/* also where it says how much room the key takes */
+	if ((!err || err == -EMSGSIZE) && put_user(req.size, &arg->size))
 		err = -EFAULT;
 	kfree_sensitive(key);
 	return err;

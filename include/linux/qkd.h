@@ -164,6 +164,7 @@ struct qkd_stream_level {
 int qkd_link_level(struct qkd_link *link, u32 stream,
 		   struct qkd_stream_level *level);
 int qkd_link_next_stream(struct qkd_link *link);
+unsigned int qkd_link_ahead(const struct qkd_link *link);
 void qkd_link_report(struct qkd_link *link, u32 qber, u64 skr);
 void qkd_link_alarm(struct qkd_link *link, u32 event, u32 reason);
 
