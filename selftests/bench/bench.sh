@@ -1,0 +1,170 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# memory: 3072
+# timeout: 1800
+#
+# Speed, as ratios: everything is measured against its alternative in one
+# guest, in turns, and the best of the turns counts, since what disturbs a
+# measurement only ever makes it slower. No time is a verdict.
+#
+#   ESP throughput of otp against the kernel's rfc4106(gcm(aes)), by iperf3
+#   keys allocated, and peeked and committed, per second
+#   the same beside 10 000 SAs
+
+set -e
+cd "$(dirname "$0")"
+turns=${TURNS:-3}
+bytes=${BYTES:-24M}
+n0=bench-a n1=bench-b
+
+cleanup()
+{
+	ip netns pids $n1 | xargs -r kill 2>/dev/null || true
+	ip netns pids $n0 | xargs -r kill 2>/dev/null || true
+	ip netns del $n0 2>/dev/null || true
+	ip netns del $n1 2>/dev/null || true
+}
+trap cleanup EXIT
+
+a() { ip netns exec $n0 "$@"; }
+b() { ip netns exec $n1 "$@"; }
+
+topology()
+{
+	ip netns add $n0
+	ip netns add $n1
+	ip -n $n0 link add v0 type veth peer name v0 netns $n1
+	ip -n $n0 addr add 198.51.100.1/24 dev v0
+	ip -n $n1 addr add 198.51.100.2/24 dev v0
+	ip -n $n0 link set v0 up
+	ip -n $n1 link set v0 up
+	a qkd link add qkd0 type emu rate 20gbit export control,export \
+		pad-capacity 64M key-capacity 4M peer name qkd1 netns $n1
+}
+
+# inner addresses 10.CLIENT.0.1 and .2 make each cipher's tunnel
+policy()
+{
+	local net=$1 ns=$2 here=$3 there=$4
+
+	ip -n "$ns" addr add "10.$net.0.$here/32" dev lo
+	ip -n "$ns" link set lo up
+	ip -n "$ns" route add "10.$net.0.$there/32" dev v0 src "10.$net.0.$here"
+	ip -n "$ns" xfrm policy add dir out src "10.$net.0.$here" \
+		dst "10.$net.0.$there" tmpl src "198.51.100.$here" \
+		dst "198.51.100.$there" proto esp mode tunnel reqid "$net"
+	ip -n "$ns" xfrm policy add dir in src "10.$net.0.$there" \
+		dst "10.$net.0.$here" tmpl src "198.51.100.$there" \
+		dst "198.51.100.$here" proto esp mode tunnel reqid "$net"
+}
+
+tunnel_otp()
+{
+	local p1=(src 198.51.100.1 dst 198.51.100.2 spi 0x1001)
+	local p2=(src 198.51.100.2 dst 198.51.100.1 spi 0x1002)
+	local mode=(cipher otp mode tunnel reqid 1 replay-window 128)
+
+	a qkd esp add "${p1[@]}" dir out dev qkd0 "${mode[@]}"
+	b qkd esp add "${p1[@]}" dir in dev qkd1 "${mode[@]}"
+	b qkd esp add "${p2[@]}" dir out dev qkd1 "${mode[@]}"
+	a qkd esp add "${p2[@]}" dir in dev qkd0 "${mode[@]}"
+	policy 1 $n0 1 2
+	policy 1 $n1 2 1
+}
+
+tunnel_gcm()
+{
+	local key ns
+	key=0x$(head -c 36 /dev/urandom | xxd -p -c 72)
+
+	for ns in $n0 $n1; do
+		ip -n $ns xfrm state add src 198.51.100.1 dst 198.51.100.2 \
+			proto esp spi 0x2001 reqid 2 mode tunnel \
+			replay-window 128 flag esn aead 'rfc4106(gcm(aes))' "$key" 128
+		ip -n $ns xfrm state add src 198.51.100.2 dst 198.51.100.1 \
+			proto esp spi 0x2002 reqid 2 mode tunnel \
+			replay-window 128 flag esn aead 'rfc4106(gcm(aes))' "$key" 128
+	done
+	policy 2 $n0 1 2
+	policy 2 $n1 2 1
+}
+
+# Pools are filled, then supply stops: its cost is not ESP's.
+fill()
+{
+	local end=$((SECONDS + 120)) live
+
+	a qkd link set qkd0 start
+	while [ $SECONDS -lt $end ]; do
+		live=$(a qkd -j -s link show qkd0 | python3 -c '
+import json, sys
+stats = json.load(sys.stdin)[0]["stats"]
+print(min(s["live"] / s["capacity"] for s in stats if s["dir"] == "out") > 0.9)')
+		[ "$live" != True ] || break
+		sleep 0.5
+	done
+	a qkd link set qkd0 stop
+}
+
+iperf()
+{
+	local net=$1
+
+	a iperf3 -J -c "10.$net.0.2" -B "10.$net.0.1" -n "$bytes" |
+		python3 -c '
+import json, sys
+print(round(json.load(sys.stdin)["end"]["sum_received"]["bits_per_second"]))'
+}
+
+best() { sort -n | tail -n 1; }
+
+ratio() { awk "BEGIN { printf \"%.2f\", $1 / $2 }"; }
+
+throughput()
+{
+	local what=$1 otp=() gcm=() i
+
+	for ((i = 0; i < turns; i++)); do
+		fill
+		otp+=("$(iperf 1)")
+		gcm+=("$(iperf 2)")
+	done
+	otp=$(printf '%s\n' "${otp[@]}" | best)
+	gcm=$(printf '%s\n' "${gcm[@]}" | best)
+	echo "$what: otp $((otp / 1000000)) Mbit/s," \
+		"rfc4106(gcm(aes)) $((gcm / 1000000)) Mbit/s," \
+		"otp / gcm = $(ratio "$otp" "$gcm")"
+	echo "$otp" >"/tmp/otp.$$"
+}
+
+key_rates()
+{
+	local what=$1 rates
+
+	fill
+	rates=$(a ./load keys qkd0 qkd1 $n1 6400)
+	echo "$what: ${rates% *} key gets/s, ${rates#* } peek-and-commits/s" \
+		"(netlink round trips included)"
+	echo "$rates" >"/tmp/keys.$$"
+}
+
+topology
+tunnel_otp
+tunnel_gcm
+b iperf3 -s -D >/dev/null
+sleep 2
+
+throughput "ESP, 1 SA and direction"
+otp_1=$(cat "/tmp/otp.$$")
+key_rates "keys, 1 SA and direction"
+read -r get_1 commit_1 <"/tmp/keys.$$"
+
+rate=$(a ./load sas qkd0 10000)
+echo "SAs added: $rate/s"
+throughput "ESP beside 10 000 SAs"
+key_rates "keys beside 10 000 SAs"
+read -r get_n commit_n <"/tmp/keys.$$"
+echo "10 000 SAs / 1 SA: ESP $(ratio "$(cat "/tmp/otp.$$")" "$otp_1")," \
+	"key gets $(ratio "$get_n" "$get_1")," \
+	"peek-and-commits $(ratio "$commit_n" "$commit_1")"
+rm -f "/tmp/otp.$$" "/tmp/keys.$$"
