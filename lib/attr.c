@@ -283,9 +283,8 @@ static void append(char *name, size_t size, const struct attr_set *set,
 /* Names the attribute that begins at @offset of the request, with its nest
  * before it: "emu.rate". Returns the set of what is nested in it.
  */
-static const struct attr_set *find(char *name, size_t size,
-				   const struct nlmsghdr *request,
-				   uint32_t offset)
+static const struct attr_set *
+find(char *name, size_t size, const struct nlmsghdr *request, uint32_t offset)
 {
 	const struct genlmsghdr *genl = nlmsg_data(request);
 	const struct attr_set *set = set_of(genl->cmd), *nested;
@@ -303,7 +302,8 @@ static const struct attr_set *find(char *name, size_t size,
 			append(name, size, set, type);
 			return nested;
 		}
-		if (nested && offset > start && offset < start + attr->nla_len) {
+		if (nested && offset > start &&
+		    offset < start + attr->nla_len) {
 			append(name, size, set, type);
 			set = nested;
 			left = nla_len(attr);

@@ -191,12 +191,12 @@ static void take_tlvs(struct exchange *ex, struct nlattr *head, int length)
 		nla_strlcpy(ctx->text, tlv[NLMSGERR_ATTR_MSG],
 			    sizeof(ctx->text));
 	if (tlv[NLMSGERR_ATTR_MISS_TYPE])
-		attr_name_missing(ctx->attribute, sizeof(ctx->attribute),
-				  ex->request,
-				  tlv[NLMSGERR_ATTR_MISS_NEST] ?
-					  get_u32(tlv[NLMSGERR_ATTR_MISS_NEST]) :
-					  0,
-				  get_u32(tlv[NLMSGERR_ATTR_MISS_TYPE]));
+		attr_name_missing(
+			ctx->attribute, sizeof(ctx->attribute), ex->request,
+			tlv[NLMSGERR_ATTR_MISS_NEST] ?
+				get_u32(tlv[NLMSGERR_ATTR_MISS_NEST]) :
+				0,
+			get_u32(tlv[NLMSGERR_ATTR_MISS_TYPE]));
 	else if (tlv[NLMSGERR_ATTR_OFFS])
 		attr_name_at(ctx->attribute, sizeof(ctx->attribute),
 			     ex->request, get_u32(tlv[NLMSGERR_ATTR_OFFS]));
@@ -268,8 +268,9 @@ static int on_finish(struct nl_msg *msg, void *arg)
 		ex->err = err;
 		if (hdr->nlmsg_flags & NLM_F_ACK_TLVS &&
 		    nlmsg_datalen(hdr) > length)
-			take_tlvs(ex, (struct nlattr *)((char *)nlmsg_data(hdr) +
-							length),
+			take_tlvs(ex,
+				  (struct nlattr *)((char *)nlmsg_data(hdr) +
+						    length),
 				  nlmsg_datalen(hdr) - length);
 	}
 	ex->done = true;

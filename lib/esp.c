@@ -58,7 +58,8 @@ static int put_sel(struct nl_msg *msg, const struct qkd_sel *sel)
 	nest = nla_nest_start(msg, NLA_F_NESTED | QKD_A_ESP_SEL);
 	if (!nest)
 		return -ENOMEM;
-	err = fields_put(msg, sel_fields, ARRAY_SIZE(sel_fields), sel, sel->has);
+	err = fields_put(msg, sel_fields, ARRAY_SIZE(sel_fields), sel,
+			 sel->has);
 	if (!err)
 		nla_nest_end(msg, nest);
 	return err;
@@ -116,7 +117,8 @@ static struct nl_msg *esp_request(struct qkd_ctx *ctx, int cmd,
 {
 	struct nl_msg *msg = request_new(ctx, cmd, 0);
 
-	if (msg && put_ref(msg, QKD_A_ESP_LINK_NAME, QKD_A_ESP_LINK_INDEX, ref)) {
+	if (msg &&
+	    put_ref(msg, QKD_A_ESP_LINK_NAME, QKD_A_ESP_LINK_INDEX, ref)) {
 		request_free(msg);
 		return NULL;
 	}

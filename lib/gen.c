@@ -23,7 +23,8 @@ static struct nl_msg *gen_request(struct qkd_ctx *ctx, int cmd,
 {
 	struct nl_msg *msg = request_new(ctx, cmd, 0);
 
-	if (msg && put_ref(msg, QKD_A_GEN_LINK_NAME, QKD_A_GEN_LINK_INDEX, ref)) {
+	if (msg &&
+	    put_ref(msg, QKD_A_GEN_LINK_NAME, QKD_A_GEN_LINK_INDEX, ref)) {
 		request_free(msg);
 		return NULL;
 	}
@@ -38,7 +39,8 @@ static int gen_run(struct qkd_ctx *ctx, int cmd, struct qkd_ref ref,
 
 	if (!msg)
 		return -ENOMEM;
-	err = fields_put(msg, gen_fields, ARRAY_SIZE(gen_fields), gen, gen->has);
+	err = fields_put(msg, gen_fields, ARRAY_SIZE(gen_fields), gen,
+			 gen->has);
 	if (err) {
 		request_free(msg);
 		return err;
@@ -73,7 +75,7 @@ int qkd_gen_end(struct qkd_ctx *ctx, struct qkd_ref ref, uint32_t label,
 	if (!msg)
 		return -ENOMEM;
 	err = nla_put_u32(msg, QKD_A_GEN_LABEL, label) ?:
-	      nla_put_u32(msg, QKD_A_GEN_REASON, reason);
+		      nla_put_u32(msg, QKD_A_GEN_REASON, reason);
 	if (err) {
 		request_free(msg);
 		return to_errno(err);

@@ -38,7 +38,8 @@ int socket_open(struct nl_sock **sk, int *family);
 int to_errno(int nle);
 struct nl_msg *request_new(struct qkd_ctx *ctx, int cmd, int flags);
 void request_free(struct nl_msg *msg);
-int request_run(struct qkd_ctx *ctx, struct nl_msg *msg, reply_fn fn, void *arg);
+int request_run(struct qkd_ctx *ctx, struct nl_msg *msg, reply_fn fn,
+		void *arg);
 int put_ref(struct nl_msg *msg, int name, int index, struct qkd_ref ref);
 
 /* attr.c */
@@ -65,8 +66,9 @@ struct attr_field {
 	size_t size;
 };
 
-#define FIELD(kind, number, object, member) \
-	{ .type = FIELD_##kind, .attr = (number), \
+#define FIELD(kind, number, object, member)   \
+	{ .type = FIELD_##kind,               \
+	  .attr = (number),                   \
 	  .offset = offsetof(object, member), \
 	  .size = sizeof(((object *)0)->member) }
 
@@ -74,7 +76,8 @@ int fields_put(struct nl_msg *msg, const struct attr_field *fields, size_t n,
 	       const void *object, uint64_t has);
 uint64_t fields_get(const struct attr_field *fields, size_t n, void *object,
 		    struct nlattr **attrs, int max);
-int attrs_parse(struct nlattr **attrs, int max, struct nlattr *head, int length);
+int attrs_parse(struct nlattr **attrs, int max, struct nlattr *head,
+		int length);
 void attr_name_at(char *name, size_t size, const struct nlmsghdr *request,
 		  uint32_t offset);
 void attr_name_missing(char *name, size_t size, const struct nlmsghdr *request,

@@ -7,7 +7,8 @@ static struct nl_msg *key_request(struct qkd_ctx *ctx, int cmd,
 {
 	struct nl_msg *msg = request_new(ctx, cmd, 0);
 
-	if (msg && put_ref(msg, QKD_A_KEY_LINK_NAME, QKD_A_KEY_LINK_INDEX, ref)) {
+	if (msg &&
+	    put_ref(msg, QKD_A_KEY_LINK_NAME, QKD_A_KEY_LINK_INDEX, ref)) {
 		request_free(msg);
 		return NULL;
 	}
@@ -42,7 +43,8 @@ static int take_one_issued(struct issued *out, struct nlattr *nest)
 	struct qkd_key *key;
 	int err;
 
-	err = attrs_parse(attrs, QKD_A_ISSUED_MAX, nla_data(nest), nla_len(nest));
+	err = attrs_parse(attrs, QKD_A_ISSUED_MAX, nla_data(nest),
+			  nla_len(nest));
 	if (err)
 		return err;
 	if (!attrs[QKD_A_ISSUED_ID] || !attrs[QKD_A_ISSUED_HANDLE] ||
@@ -80,7 +82,10 @@ int qkd_key_get(struct qkd_ctx *ctx, struct qkd_ref ref, enum qkd_class cls,
 		struct qkd_key *keys, uint32_t *count)
 {
 	struct issued out = {
-		.keys = keys, .room = *count, .size = size, .class = cls,
+		.keys = keys,
+		.room = *count,
+		.size = size,
+		.class = cls,
 	};
 	struct nl_msg *msg = key_request(ctx, QKD_CMD_KEY_GET, ref);
 	int err;
@@ -88,10 +93,10 @@ int qkd_key_get(struct qkd_ctx *ctx, struct qkd_ref ref, enum qkd_class cls,
 	*count = 0;
 	if (!msg)
 		return -ENOMEM;
-	err = nla_put_u32(msg, QKD_A_KEY_CLASS, cls) ?:
-	      nla_put_u32(msg, QKD_A_KEY_SIZE, size) ?:
-	      nla_put_u32(msg, QKD_A_KEY_COUNT, out.room) ?:
-	      put_context(msg, context);
+	err = nla_put_u32(msg, QKD_A_KEY_CLASS, cls)		  ?:
+		      nla_put_u32(msg, QKD_A_KEY_SIZE, size)	  ?:
+		      nla_put_u32(msg, QKD_A_KEY_COUNT, out.room) ?:
+		      put_context(msg, context);
 	if (err) {
 		request_free(msg);
 		return to_errno(err);
@@ -206,7 +211,7 @@ int qkd_key_status(struct qkd_ctx *ctx, struct qkd_ref ref, enum qkd_class cls,
 	if (!msg)
 		return -ENOMEM;
 	err = nla_put_u32(msg, QKD_A_KEY_CLASS, cls) ?:
-	      nla_put_u32(msg, QKD_A_KEY_SIZE, size);
+		      nla_put_u32(msg, QKD_A_KEY_SIZE, size);
 	if (err) {
 		request_free(msg);
 		return to_errno(err);

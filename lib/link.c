@@ -139,12 +139,12 @@ static void get_refused(struct qkd_link *link, struct nlattr *nest)
 {
 	struct nlattr *attrs[QKD_A_REFUSED_MAX + 1];
 
-	if (attrs_parse(attrs, QKD_A_REFUSED_MAX, nla_data(nest), nla_len(nest)))
+	if (attrs_parse(attrs, QKD_A_REFUSED_MAX, nla_data(nest),
+			nla_len(nest)))
 		return;
-	link->refused.has = fields_get(refused_fields,
-				       ARRAY_SIZE(refused_fields),
-				       &link->refused, attrs,
-				       QKD_A_REFUSED_MAX);
+	link->refused.has =
+		fields_get(refused_fields, ARRAY_SIZE(refused_fields),
+			   &link->refused, attrs, QKD_A_REFUSED_MAX);
 	link->has |= QKD_HAS(QKD_A_LINK_REFUSED);
 }
 

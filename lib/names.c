@@ -14,7 +14,7 @@ static const char *const stream[] = {
 	[QKD_STREAM_B2A_KEY] = "b2a-key",
 };
 
-static const char *const class[] = {
+static const char *const key_class[] = {
 	[QKD_CLASS_CONTROL] = "control",
 	[QKD_CLASS_REKEY] = "rekey",
 	[QKD_CLASS_EXPORT] = "export",
@@ -52,12 +52,9 @@ static const char *const reason[] = {
 };
 
 static const char *const context_type[] = {
-	[QKD_CONTEXT_TYPE_NONE] = "none",
-	[QKD_CONTEXT_TYPE_ESP] = "esp",
-	[QKD_CONTEXT_TYPE_MACSEC] = "macsec",
-	[QKD_CONTEXT_TYPE_SAE] = "sae",
-	[QKD_CONTEXT_TYPE_PPK] = "ppk",
-	[QKD_CONTEXT_TYPE_USER] = "user",
+	[QKD_CONTEXT_TYPE_NONE] = "none",     [QKD_CONTEXT_TYPE_ESP] = "esp",
+	[QKD_CONTEXT_TYPE_MACSEC] = "macsec", [QKD_CONTEXT_TYPE_SAE] = "sae",
+	[QKD_CONTEXT_TYPE_PPK] = "ppk",	      [QKD_CONTEXT_TYPE_USER] = "user",
 };
 
 static const char *const verdict[] = {
@@ -126,7 +123,7 @@ struct table {
 static const struct table tables[] = {
 	[QKD_ENUM_ROLE] = TABLE(role),
 	[QKD_ENUM_STREAM] = TABLE(stream),
-	[QKD_ENUM_CLASS] = TABLE(class),
+	[QKD_ENUM_CLASS] = TABLE(key_class),
 	[QKD_ENUM_CONFIRM] = TABLE(confirm),
 	[QKD_ENUM_ADMIN] = TABLE(admin),
 	[QKD_ENUM_STATE] = TABLE(state),
@@ -156,7 +153,8 @@ int qkd_enum_value(enum qkd_enum which, const char *name)
 	if (which >= ARRAY_SIZE(tables))
 		return -EINVAL;
 	for (i = 0; i < tables[which].n; i++)
-		if (tables[which].names[i] && !strcmp(tables[which].names[i], name))
+		if (tables[which].names[i] &&
+		    !strcmp(tables[which].names[i], name))
 			return i;
 	return -EINVAL;
 }

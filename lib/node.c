@@ -142,7 +142,8 @@ int qkd_node_supply(int fd, const struct qkd_block *block, const void *bytes,
 	return err;
 }
 
-int qkd_node_gap(int fd, uint32_t label, enum qkd_stream stream, uint64_t offset)
+int qkd_node_gap(int fd, uint32_t label, enum qkd_stream stream,
+		 uint64_t offset)
 {
 	struct qkd_supply_record record = {
 		.generation = label,

@@ -103,8 +103,8 @@ static uint64_t scaled(const char *word, const char *text,
 		if (!strcasecmp(units[i].name, end))
 			break;
 	if (i == n)
-		exit(usage_error("%s \"%s\" has no known unit, as %s has",
-				 word, text, example));
+		exit(usage_error("%s \"%s\" has no known unit, as %s has", word,
+				 text, example));
 	value = value * units[i].factor + 0.5;
 	if (!(value < (double)max + 1) || value >= 0x1p63)
 		exit(usage_error("%s \"%s\" is too large", word, text));
@@ -114,12 +114,10 @@ static uint64_t scaled(const char *word, const char *text,
 uint64_t arg_size(const char *word, const char *text, uint64_t max)
 {
 	static const struct unit units[] = {
-		{ "", 1 },	       { "b", 1 },
-		{ "k", 0x1p10 },       { "kb", 0x1p10 },
-		{ "kib", 0x1p10 },     { "m", 0x1p20 },
-		{ "mb", 0x1p20 },      { "mib", 0x1p20 },
-		{ "g", 0x1p30 },       { "gb", 0x1p30 },
-		{ "gib", 0x1p30 },
+		{ "", 1 },	  { "b", 1 },	     { "k", 0x1p10 },
+		{ "kb", 0x1p10 }, { "kib", 0x1p10 }, { "m", 0x1p20 },
+		{ "mb", 0x1p20 }, { "mib", 0x1p20 }, { "g", 0x1p30 },
+		{ "gb", 0x1p30 }, { "gib", 0x1p30 },
 	};
 
 	return scaled(word, text, units, ARRAY_SIZE(units), max, "64k or 1M");
@@ -128,15 +126,12 @@ uint64_t arg_size(const char *word, const char *text, uint64_t max)
 static uint64_t arg_rate(const char *word, const char *text)
 {
 	static const struct unit units[] = {
-		{ "", 1 },		 { "bit", 1 },
-		{ "bit/s", 1 },		 { "kbit", 1e3 },
-		{ "kbit/s", 1e3 },	 { "mbit", 1e6 },
-		{ "mbit/s", 1e6 },	 { "gbit", 1e9 },
-		{ "gbit/s", 1e9 },	 { "tbit", 1e12 },
-		{ "tbit/s", 1e12 },	 { "kibit", 0x1p10 },
-		{ "mibit", 0x1p20 },	 { "gibit", 0x1p30 },
-		{ "bps", 8 },		 { "kbps", 8e3 },
-		{ "mbps", 8e6 },	 { "gbps", 8e9 },
+		{ "", 1 },	     { "bit", 1 },	  { "bit/s", 1 },
+		{ "kbit", 1e3 },     { "kbit/s", 1e3 },	  { "mbit", 1e6 },
+		{ "mbit/s", 1e6 },   { "gbit", 1e9 },	  { "gbit/s", 1e9 },
+		{ "tbit", 1e12 },    { "tbit/s", 1e12 },  { "kibit", 0x1p10 },
+		{ "mibit", 0x1p20 }, { "gibit", 0x1p30 }, { "bps", 8 },
+		{ "kbps", 8e3 },     { "mbps", 8e6 },	  { "gbps", 8e9 },
 	};
 
 	return scaled(word, text, units, ARRAY_SIZE(units), INT64_MAX,
@@ -147,9 +142,9 @@ static uint64_t arg_rate(const char *word, const char *text)
 static uint64_t arg_time(const char *word, const char *text, uint64_t max)
 {
 	static const struct unit units[] = {
-		{ "ms", 1 },	    { "msec", 1 },	{ "s", 1e3 },
-		{ "sec", 1e3 },	    { "m", 60e3 },	{ "min", 60e3 },
-		{ "h", 3600e3 },    { "d", 86400e3 },
+		{ "ms", 1 },	 { "msec", 1 },	   { "s", 1e3 },
+		{ "sec", 1e3 },	 { "m", 60e3 },	   { "min", 60e3 },
+		{ "h", 3600e3 }, { "d", 86400e3 },
 	};
 
 	if (!strcmp(text, "0"))
@@ -207,8 +202,9 @@ static uint32_t arg_export(const char *word, const char *text)
 			    !strncmp(names[i], p, length))
 				break;
 		if (i == ARRAY_SIZE(names))
-			exit(usage_error("%s \"%s\" is not none, control, export or control,export",
-					 word, text));
+			exit(usage_error(
+				"%s \"%s\" is not none, control, export or control,export",
+				word, text));
 		mask |= bits[i];
 		if (!p[length])
 			return mask;
@@ -248,9 +244,9 @@ void arg_prefix(const char *word, const char *text, struct qkd_addr *addr,
 	if (!parse_addr(address, addr))
 		exit(usage_error("%s \"%s\" is not an address", word, text));
 	max = addr->family == AF_INET ? 32 : 128;
-	*prefix = text[length] ? arg_number("prefix length", text + length + 1,
-					    max) :
-				 max;
+	*prefix = text[length] ?
+			  arg_number("prefix length", text + length + 1, max) :
+			  max;
 }
 
 /* A name below /run/netns, a process or a path. Returns a file descriptor. */
@@ -264,7 +260,8 @@ int arg_netns(const char *text)
 	else
 		snprintf(path, sizeof(path), "/run/netns/%s", text);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT && strspn(text, "0123456789") == strlen(text)) {
+	if (fd < 0 && errno == ENOENT &&
+	    strspn(text, "0123456789") == strlen(text)) {
 		snprintf(path, sizeof(path), "/proc/%s/ns/net", text);
 		fd = open(path, O_RDONLY | O_CLOEXEC);
 	}

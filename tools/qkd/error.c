@@ -19,13 +19,15 @@ int usage_error(const char *format, ...)
 }
 
 /* What to do about it, where that is not plain from the message. */
-static const char *hint(int err, const char *attribute)
+static const char *hint(int err, const char *text, const char *attribute)
 {
 	switch (-err) {
 	case EPERM:
-		return " CAP_NET_ADMIN is needed.";
+		return *text ? "" : " CAP_NET_ADMIN is needed.";
 	case EACCES:
-		return " Be root or a member of the group qkd.";
+		if (!*attribute)
+			return " Be root or a member of the group qkd.";
+		break;
 	case ENODEV:
 		return " Links are listed by: qkd link show.";
 	case EOPNOTSUPP:
@@ -41,8 +43,8 @@ static const char *hint(int err, const char *attribute)
 }
 
 /* Ends a sentence that may have its full stop already. */
-static void print_line(const char *kind, const char *text, const char *attribute,
-		       const char *hint_text)
+static void print_line(const char *kind, const char *text,
+		       const char *attribute, const char *hint_text)
 {
 	size_t length = strlen(text);
 
@@ -62,7 +64,7 @@ int kernel_error(const struct qkd_ctx *ctx, int err)
 	if (err == -EINTR)
 		text = "Dump was interrupted and may be inconsistent";
 	print_line("Error", *text ? text : strerror(-err), attribute,
-		   hint(err, attribute));
+		   hint(err, text, attribute));
 	return EXIT_REFUSED;
 }
 

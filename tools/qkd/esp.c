@@ -26,7 +26,7 @@ enum {
 	NAME = 2,
 };
 
-#define WORD(word, kind, number, member, constant, where) \
+#define WORD(word, kind, number, member, constant, where)               \
 	KEYWORD(word, kind, QKD_A_ESP_##number, struct qkd_esp, member, \
 		constant, where)
 
@@ -71,9 +71,9 @@ static void parse_mark(struct args *args, struct qkd_esp *esp)
 	snprintf(mark, sizeof(mark), "%.*s",
 		 slash ? (int)(slash - text) : (int)sizeof(mark) - 1, text);
 	esp->mark = arg_number("mark", mark, UINT32_MAX);
-	esp->mark_mask = slash ? arg_number("mark mask", slash + 1,
-					    UINT32_MAX) :
-				 UINT32_MAX;
+	esp->mark_mask =
+		slash ? arg_number("mark mask", slash + 1, UINT32_MAX) :
+			UINT32_MAX;
 	esp->has |= QKD_HAS(QKD_A_ESP_MARK) | QKD_HAS(QKD_A_ESP_MARK_MASK);
 }
 
@@ -111,12 +111,12 @@ static bool parse_one_sel(struct args *args, struct qkd_sel *sel)
 		sel->proto = parse_proto(arg_value(args, "proto"));
 		sel->has |= QKD_HAS(QKD_A_SEL_PROTO);
 	} else if (arg_is(args, "sport")) {
-		sel->sport = arg_number("sport", arg_value(args, "sport"),
-					65535);
+		sel->sport =
+			arg_number("sport", arg_value(args, "sport"), 65535);
 		sel->has |= QKD_HAS(QKD_A_SEL_SPORT);
 	} else if (arg_is(args, "dport")) {
-		sel->dport = arg_number("dport", arg_value(args, "dport"),
-					65535);
+		sel->dport =
+			arg_number("dport", arg_value(args, "dport"), 65535);
 		sel->has |= QKD_HAS(QKD_A_SEL_DPORT);
 	} else if (arg_is(args, "interface")) {
 		sel->ifindex = parse_interface(arg_value(args, "interface"));
@@ -165,8 +165,8 @@ static int parse(struct args *args, unsigned int where, struct qkd_esp *esp)
 static int require(const struct qkd_esp *esp, unsigned int where)
 {
 	static const int order[] = {
-		QKD_A_ESP_SRC, QKD_A_ESP_DST,	    QKD_A_ESP_SPI,
-		QKD_A_ESP_DIR, QKD_A_ESP_LINK_NAME, QKD_A_ESP_CIPHER,
+		QKD_A_ESP_SRC,	QKD_A_ESP_DST,	     QKD_A_ESP_SPI,
+		QKD_A_ESP_DIR,	QKD_A_ESP_LINK_NAME, QKD_A_ESP_CIPHER,
 		QKD_A_ESP_MODE,
 	};
 	size_t i, j;
@@ -234,6 +234,16 @@ static void show_prefix(const char *key, const char *before,
 	out_uint(length, "/", prefix);
 }
 
+static void show_proto(uint32_t number)
+{
+	const struct protoent *proto = getprotobynumber(number);
+
+	if (proto && !options.json)
+		out_str("proto", " proto ", proto->p_name);
+	else
+		out_uint("proto", " proto ", number);
+}
+
 static void show_sel(const struct qkd_sel *sel)
 {
 	char name[IF_NAMESIZE];
@@ -245,7 +255,7 @@ static void show_sel(const struct qkd_sel *sel)
 	if (sel->has & QKD_HAS(QKD_A_SEL_DST))
 		show_prefix("dst", " dst ", &sel->dst, sel->dst_prefix);
 	if (sel->has & QKD_HAS(QKD_A_SEL_PROTO))
-		out_uint("proto", " proto ", sel->proto);
+		show_proto(sel->proto);
 	if (sel->has & QKD_HAS(QKD_A_SEL_SPORT))
 		out_uint("sport", " sport ", sel->sport);
 	if (sel->has & QKD_HAS(QKD_A_SEL_DPORT))
@@ -377,10 +387,9 @@ static int do_show(struct args *args)
 }
 
 static const struct command commands[] = {
-	{ "add", do_add },	 { "replace", do_replace },
-	{ "del", do_del },	 { "delete", do_del },
-	{ "show", do_show },	 { "list", do_show },
-	{ "get", do_show },	 { "help", do_help },
+	{ "add", do_add },    { "replace", do_replace }, { "del", do_del },
+	{ "delete", do_del }, { "show", do_show },	 { "list", do_show },
+	{ "get", do_show },   { "help", do_help },
 };
 
 int do_esp(struct args *args)

@@ -227,7 +227,8 @@ static int do_get(struct args *args)
 	if (code)
 		return code;
 	if (!has(&req, HAS_CLASS))
-		return usage_error("a class is needed: \"class control\" or \"class export\"");
+		return usage_error(
+			"a class is needed: \"class control\" or \"class export\"");
 	if (!has(&req, HAS_TO))
 		return get(kernel(), &req, -1, NULL);
 
@@ -315,7 +316,8 @@ static int do_claim(struct args *args)
 	if (code)
 		return code;
 	if (!has(&req, HAS_TO))
-		return usage_error("a place is needed: \"to FILE\" or \"to -\"");
+		return usage_error(
+			"a place is needed: \"to FILE\" or \"to -\"");
 	no_dumps();
 	fd = open_node(&req, O_RDONLY);
 	code = sink_open(&sink, req.to);
@@ -354,7 +356,7 @@ static int do_status(struct args *args)
 	struct request req;
 	struct qkd_ctx *ctx;
 	uint64_t available;
-	uint32_t class;
+	uint32_t cls;
 	int code, err;
 
 	code = parse(args, STATUS, &req);
@@ -362,15 +364,15 @@ static int do_status(struct args *args)
 		return code;
 	ctx = kernel();
 	out_begin();
-	for (class = QKD_CLASS_CONTROL; class <= QKD_CLASS_EXPORT; class ++) {
-		if (has(&req, HAS_CLASS) && class != req.class)
+	for (cls = QKD_CLASS_CONTROL; cls <= QKD_CLASS_EXPORT; cls++) {
+		if (has(&req, HAS_CLASS) && cls != req.class)
 			continue;
-		err = qkd_key_status(ctx, qkd_by_name(req.dev), class, req.size,
+		err = qkd_key_status(ctx, qkd_by_name(req.dev), cls, req.size,
 				     &available);
 		if (err)
 			return kernel_error(ctx, err);
 		out_open(NULL);
-		out_str("class", "", qkd_enum_name(QKD_ENUM_CLASS, class));
+		out_str("class", "", qkd_enum_name(QKD_ENUM_CLASS, cls));
 		out_uint("size", " size ", req.size);
 		out_uint("available", " available ", available);
 		out_text("\n");
@@ -407,8 +409,8 @@ static int do_show(struct args *args)
 }
 
 static const struct command commands[] = {
-	{ "get", do_get },	 { "read", do_read }, { "claim", do_claim },
-	{ "peek", do_peek },	 { "show", do_show }, { "status", do_status },
+	{ "get", do_get },   { "read", do_read }, { "claim", do_claim },
+	{ "peek", do_peek }, { "show", do_show }, { "status", do_status },
 	{ "help", do_help },
 };
 

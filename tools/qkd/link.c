@@ -38,10 +38,10 @@ enum {
 	SET = 2,
 };
 
-#define WORD(word, kind, number, member, constant, where) \
+#define WORD(word, kind, number, member, constant, where)                 \
 	KEYWORD(word, kind, QKD_A_LINK_##number, struct qkd_link, member, \
 		constant, where)
-#define EMU(word, kind, number, member, constant, where) \
+#define EMU(word, kind, number, member, constant, where)                \
 	KEYWORD(word, kind, QKD_A_EMU_##number, struct qkd_emu, member, \
 		constant, where)
 
@@ -172,7 +172,8 @@ static int do_add(struct args *args)
 	if (code)
 		return code;
 	if (!(link.has & QKD_HAS(QKD_A_LINK_TYPE)))
-		return usage_error("a type is needed: \"type emu\" or \"type user\"");
+		return usage_error(
+			"a type is needed: \"type emu\" or \"type user\"");
 	return seed_file ? add_seeded(&link, seed_file) : add(&link);
 }
 
@@ -222,8 +223,9 @@ static void show_export(uint32_t mask)
 	if (!options.json) {
 		out_text(" export %s%s%s", control ? "control" : "",
 			 control && export ? "," : "",
-			 export ? "export" :
-			 control ? "" : "none");
+			 export	 ? "export" :
+			 control ? "" :
+				   "none");
 		return;
 	}
 	out_array("export");
@@ -451,7 +453,7 @@ static int do_show(struct args *args)
 	out_begin();
 	if (name)
 		err = qkd_link_get(ctx, qkd_by_name(name), &link) ?:
-		      show(&link, NULL);
+			      show(&link, NULL);
 	else
 		err = qkd_link_dump(ctx, show, NULL);
 	if (err && err != -EINTR)
@@ -461,7 +463,7 @@ static int do_show(struct args *args)
 }
 
 static const struct command commands[] = {
-	{ "add", do_add },  { "del", do_del },	{ "delete", do_del },
+	{ "add", do_add },  { "del", do_del },	 { "delete", do_del },
 	{ "set", do_set },  { "show", do_show }, { "list", do_show },
 	{ "get", do_show }, { "help", do_help },
 };

@@ -7,8 +7,7 @@
 
 #include "qkd.h"
 
-static const char help[] =
-	"Usage: qkd [ -j ] [ -t ] monitor [ dev NAME ]\n";
+static const char help[] = "Usage: qkd [ -j ] [ -t ] monitor [ dev NAME ]\n";
 
 static bool has(const struct qkd_event *event, int attr)
 {
@@ -103,8 +102,8 @@ int do_monitor(struct args *args)
 	const char *dev = NULL;
 	int err, code;
 
-	if (args->left && !strncmp("help", arg_peek(args),
-				   strlen(arg_peek(args)))) {
+	if (args->left &&
+	    !strncmp("help", arg_peek(args), strlen(arg_peek(args)))) {
 		fputs(help, stdout);
 		return EXIT_OK;
 	}

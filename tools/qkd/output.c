@@ -128,8 +128,7 @@ void out_color(enum color color, const char *key, const char *before,
 	};
 
 	if (options.json)
-		put(key, json_string(value) ?:
-				 json_string("(not UTF-8)"));
+		put(key, json_string(value) ?: json_string("(not UTF-8)"));
 	else if (options.color && color != COLOR_NONE)
 		printf("%s%s%s\033[0m", before, codes[color], value);
 	else

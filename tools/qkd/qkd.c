@@ -126,13 +126,11 @@ static void set_option(const char *opt)
 		options.statistics = true;
 	else if (is_option(opt, "timestamp"))
 		options.timestamp = true;
-	else if (is_option(opt, "Version")) {
-		puts("qkd utility, " VERSION);
-		exit(EXIT_OK);
-	} else if (is_option(opt, "help")) {
-		fputs(help, stdout);
-		exit(EXIT_OK);
-	} else
+	else if (is_option(opt, "Version"))
+		exit(puts("qkd utility, " VERSION) < 0);
+	else if (is_option(opt, "help"))
+		exit(fputs(help, stdout) < 0);
+	else
 		exit(usage_error("option \"-%s\" is unknown, try \"qkd help\"",
 				 opt));
 }

@@ -93,10 +93,13 @@ struct keyword {
 };
 
 #define KEYWORD(word, what, number, object, member, constant, mask) \
-	{ .name = (word), .kind = ARG_##what, .attr = (number), \
-	  .offset = offsetof(object, member), \
-	  .size = sizeof(((object *)0)->member), \
-	  .value = (constant), .where = (mask) }
+	{ .name = (word),                                           \
+	  .kind = ARG_##what,                                       \
+	  .attr = (number),                                         \
+	  .offset = offsetof(object, member),                       \
+	  .size = sizeof(((object *)0)->member),                    \
+	  .value = (constant),                                      \
+	  .where = (mask) }
 
 const char *arg_next(struct args *args);
 const char *arg_peek(const struct args *args);

@@ -98,7 +98,8 @@ static int check_stdout(void)
 	if (S_ISREG(st.st_mode) && !(st.st_mode & 077))
 		return EXIT_OK;
 	if (isatty(STDOUT_FILENO))
-		return usage_error("key is not written to a terminal, use \"to FILE\" or a pipe");
+		return usage_error(
+			"key is not written to a terminal, use \"to FILE\" or a pipe");
 	return usage_error("others may read stdout, use \"to FILE\" or a pipe");
 }
 
@@ -135,8 +136,7 @@ int sink_write(struct sink *sink, const void *key, size_t size)
 	while (size) {
 		n = write(sink->fd, p, size);
 		if (n < 0)
-			return usage_error("%s: %s",
-					   sink->path ?: "stdout",
+			return usage_error("%s: %s", sink->path ?: "stdout",
 					   strerror(errno));
 		p += n;
 		size -= n;
