@@ -1078,9 +1078,8 @@ static struct qkd_link *qkd_link_alloc(struct net *net,
 	link->reason = QKD_REASON_NEVER_BEGUN;
 	init_waitqueue_head(&link->readers);
 	xa_init_flags(&link->handles, XA_FLAGS_ALLOC1);
-	/* entries go from softirq too, when the last packet drops an SA */
-	xa_init_flags(&link->sas[0], XA_FLAGS_LOCK_BH);
-	xa_init_flags(&link->sas[1], XA_FLAGS_LOCK_BH);
+	xa_init(&link->sas[0]);
+	xa_init(&link->sas[1]);
 	INIT_DELAYED_WORK(&link->age_work, qkd_link_age);
 	INIT_DELAYED_WORK(&link->reap_work, qkd_key_reap);
 	INIT_DELAYED_WORK(&link->event_work, qkd_event_work);
