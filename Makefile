@@ -45,34 +45,39 @@ clean:
 	$(MAKE) -C tools clean
 	$(MAKE) -C selftests clean
 
-# From here on: in QEMU, with Debian's own kernel, from build/.
+# From here on: in QEMU, with Debian's own kernel, from build/ (or QKD_BUILD).
 
-build:
+build: setup
 	@$(QEMU)/build
 
-demo:
+demo: setup
 	@$(QEMU)/run --raw --all-output demo/demo
 
-test:
+test: setup
 	@$(QEMU)/run $(T)
 
-test-long:
+test-long: setup
 	@$(QEMU)/run --long --scale 100 $(T)
 
-test-debug:
+test-debug: setup
 	@$(QEMU)/run --kernel debug --scale 2 $(T)
 
-bench:
+bench: setup
 	@$(QEMU)/run --raw --scale 100 bench/bench
 
-shell:
+shell: setup
 	@$(QEMU)/run --shell
 
-check:
-	@$(QEMU)/run check
+check compat: setup
+	@$(QEMU)/run $@
 
-compat:
-	@$(QEMU)/compat
+format: build
+	@$(QEMU)/chroot -b $(CURDIR):/mnt/tree sh -c 'cd /mnt/tree && \
+		find lib tools selftests -name "*.[ch]" | \
+		xargs clang-format -i --style=file:/usr/src/qkd/.clang-format'
+
+setup:
+	@$(QEMU)/setup
 
 distclean:
 	rm -rf build
@@ -85,9 +90,10 @@ help:
 	@echo 'make test-long		all selftests at full length (make test does a tenth)'
 	@echo 'make test-debug		all selftests on a kernel with KASAN, lockdep, kmemleak'
 	@echo 'make check		style and staleness checks'
+	@echo 'make format		let clang-format have its way with lib, tools and selftests'
 	@echo 'make compat		compile against the kernels of Debian 12, 13 and backports'
 	@echo 'make clean distclean	remove what was compiled here; the cache of guests'
 
 .PHONY: all modules modules_install lib tools selftests install install-selftests \
 	clean build demo test test-long test-debug bench shell check compat \
-	distclean help
+	format setup distclean help

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
 # Shell functions for the host side of the QEMU runner. Sourced, not run.
 
 set -eu -o pipefail
@@ -62,14 +63,10 @@ lock()
 }
 
 # Cached things are named by a hash of what they are made from.
-hash_of()
-{
-	(cd "$qemu_dir" && sha256sum "$@") | sha256sum | cut -c1-12
-}
-
 rootfs_key()
 {
-	hash_of packages rootfs rootfs-setup initramfs-init
+	(cd "$qemu_dir" && sha256sum packages rootfs rootfs-setup initramfs-init) |
+		sha256sum | cut -c1-12
 }
 
 # work_dir KERNEL: where this source tree is compiled for that kernel.
@@ -84,6 +81,6 @@ work_dir()
 # debug_dir: where the debug kernel is, keyed by what it is built from.
 debug_dir()
 {
-	echo "$build_dir/debug-$(hash_of debug-kernel debug-kernel.config \
-		"$build_dir/rootfs-$(rootfs_key)/release")"
+	echo "$build_dir/debug-$(cat "$qemu_dir/debug-kernel" "$qemu_dir/debug-kernel.config" \
+		"$build_dir/rootfs-$(rootfs_key)/release" | sha256sum | cut -c1-12)"
 }
