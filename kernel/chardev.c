@@ -257,13 +257,15 @@ static ssize_t qkd_chardev_write(struct file *file, const char __user *buf,
 	return err ?: count;
 }
 
+/* Only tx waits for room: an rx ring makes its own, by giving up the oldest. */
 static bool has_room(struct qkd_link *link)
 {
 	struct qkd_stream_level level;
 	u32 stream;
 
 	for (stream = 0; stream < QKD_STREAMS; stream++)
-		if (!qkd_link_level(link, stream, &level) && level.room)
+		if (!qkd_link_level(link, stream, &level) && level.tx &&
+		    level.room)
 			return true;
 	return false;
 }

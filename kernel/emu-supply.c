@@ -7,6 +7,7 @@
  * QBER is modelled as a switch: at or below the protocol's threshold the
  * effective secret key rate is the rate that was set, above it is zero.
  */
+#include <linux/log2.h>
 #include <linux/math64.h>
 #include <linux/random.h>
 #include <linux/sched.h>
@@ -43,7 +44,8 @@ u32 emu_threshold(u32 protocol)
  * @emu: emulated link
  *
  * About 50 ms of key, 1 to 64 KiB; less than 1 KiB only where that would take
- * more than a minute.
+ * more than a minute. A power of two, as a segment is, so that no small
+ * remainder is left at a segment's end.
  *
  * Context: any.
  */
@@ -53,8 +55,9 @@ u32 emu_block_size(const struct emu *emu)
 	u64 bytes = div_u64(bytes_per_s * EMU_BLOCK_TIME, MSEC_PER_SEC);
 	u64 least = min_t(u64, bytes_per_s * EMU_BLOCK_WAIT, EMU_BLOCK_MIN);
 
-	bytes = clamp_t(u64, bytes, least, EMU_BLOCK_MAX);
-	return max_t(u32, round_down(bytes, EMU_BLOCK_STEP), EMU_BLOCK_STEP);
+	bytes = clamp_t(u64, bytes, max_t(u64, least, EMU_BLOCK_STEP),
+			EMU_BLOCK_MAX);
+	return rounddown_pow_of_two(bytes);
 }
 
 /**
@@ -101,7 +104,7 @@ static u32 emu_next_len(const struct emu *emu,
 			const struct qkd_stream_level *level)
 {
 	u32 size = level->stream & 1 ? QKD_KEY_SEGMENT : QKD_PAD_SEGMENT;
-	u64 quarter = round_down(level->capacity / 4, EMU_BLOCK_STEP);
+	u64 quarter = rounddown_pow_of_two(level->capacity / 4);
 	u32 len = min_t(u64, emu_block_size(emu), quarter);
 
 	len = min_t(u32, len, size - level->next % size);
