@@ -38,7 +38,7 @@ import esp                                                  # noqa: E402
 import keys                                                 # noqa: E402
 import link as links                                        # noqa: E402
 import scan                                                 # noqa: E402
-import vector                                               # noqa: E402
+import example                                              # noqa: E402
 
 RECORD = struct.Struct('=HBBIQ')
 RECORD_MAX = 65536
@@ -194,9 +194,9 @@ def cmd_supply(args, gen):
 
 def cmd_vector(args, gen):
     if args.section:
-        print(vector.block(args.section))
+        print(example.block(args.section))
     else:
-        print(json.dumps(vector.as_hex(vector.examples()), indent=1))
+        print(json.dumps(example.as_hex(example.examples()), indent=1))
 
 
 def cmd_selftest(args, gen):
