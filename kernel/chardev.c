@@ -156,7 +156,7 @@ static ssize_t qkd_chardev_read(struct file *file, char __user *buf,
 	if (err)
 		return err;
 	/* A bad pointer costs no key, unless it turns bad in the meantime. */
-	if (fault_in_writeable(buf, count))
+	if (fault_in_safe_writeable(buf, count))
 		return -EFAULT;
 
 	rec = kmalloc(count, GFP_KERNEL);
@@ -335,7 +335,7 @@ static int ioc_claim(struct qkd_link *link, struct qkd_ioc_claim __user *arg,
 	err = qkd_key_may_leave(link, ctx.class);
 	if (err)
 		return err;
-	if (fault_in_writeable(to, size) || put_user(size, &arg->size))
+	if (fault_in_safe_writeable(to, size) || put_user(size, &arg->size))
 		return -EFAULT;
 
 	key = kmalloc(QKD_KEY_SIZE_MAX, GFP_KERNEL);
@@ -373,7 +373,7 @@ static int qkd_ioctl_key(struct qkd_link *link, struct qkd_ioc_key __user *arg)
 		return -EFAULT;
 	to = u64_to_user_ptr(req.key);
 	req.size = min_t(u32, req.size, QKD_KEY_SIZE_MAX);
-	if (fault_in_writeable(to, req.size) || put_user(req.size, &arg->size))
+	if (fault_in_safe_writeable(to, req.size) || put_user(req.size, &arg->size))
 		return -EFAULT;
 
 	key = kmalloc(QKD_KEY_SIZE_MAX, GFP_KERNEL);
