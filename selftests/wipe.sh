@@ -1,0 +1,82 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# memory: 512
+# timeout: 420
+#
+# What ends a pool wipes it: a single emulated end is filled from a seed, then
+# its link is deleted, set down, put to sleep, or left to age, and the guest's
+# RAM is dumped. wipe.host recomputes the streams and looks for them. A link
+# that lives on is the control: its bytes must be found.
+#
+# Each case has its own seed; gen N is the same.
+
+. "$(dirname "$0")/lib.sh"
+
+mkdir -p "$OUT"
+
+# filled CASE [PARAMETER...]: link CASE, tx and rx full
+filled()
+{
+	local name=$1
+	shift
+
+	head -c 32 /dev/urandom >"$OUT/$name.seed"
+	qkd link add "$name" type emu role alice seed-file "$OUT/$name.seed" \
+		gen "$QKD_GEN" rate 1gbit pad-capacity 256k key-capacity 64k \
+		pad-low 64k key-low 16k "$@" || return
+	wait_for 60 is_full "$name"
+}
+
+# live NAME EXPRESSION: true of the live bytes of a stream, as b
+live()
+{
+	qkd -j -s link show "$1" | python3 -c '
+import json, sys
+for s in json.load(sys.stdin)[0].get("streams", []):
+    b, tx = s["live"], s["dir"] == "out"
+    if not ('"$2"'):
+        sys.exit(1)'
+}
+
+is_full() { live "$1" 'b > (0.7 * s["capacity"] if tx else 0.2 * s["capacity"])'; }
+is_empty() { live "$1" 'b == 0'; }
+
+ends_by()
+{
+	local name=$1 what=$2
+	shift 2
+
+	check "a link is filled, to be $what" filled "$name"
+	check "it is $what" "$@"
+	check "RAM is dumped" dump_ram "$name"
+}
+
+sleeps()
+{
+	wake_in 8 || return
+	echo mem >/sys/power/state || return
+	qkd link show suspend | grep -q 'state down reason suspend'
+}
+
+aged()
+{
+	qkd link set age stop && qkd link set age max-age 1s &&
+		wait_for 30 is_empty age
+}
+
+ktap_print_header
+ktap_set_plan 15
+
+check "a link is filled, and lives on" filled control
+check "RAM is dumped" dump_ram control
+check "it is deleted" qkd link del control
+
+ends_by delete deleted qkd link del delete
+ends_by down "set down" qkd link set down down
+ends_by suspend "put to sleep" sleeps
+ends_by age "left to age" aged
+
+for name in down suspend age; do
+	qkd link del $name
+done
+ktap_finished
