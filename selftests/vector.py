@@ -1,0 +1,272 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""The worked example of Documentation/wire-format.md, three ways: the page's hex
+equals what the reference computes; the module, given the example's bytes, puts
+exactly its packets on the wire, makes its keys and tags; and it accepts packets
+that the reference made."""
+import errno
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, 'ref'))
+
+import accounts                                             # noqa: E402
+import example                                              # noqa: E402
+import genl                                                 # noqa: E402
+import pcap                                                 # noqa: E402
+from ktap import equal, refused, run                        # noqa: E402
+from link import CLASSES, CONTEXTS, STREAMS                 # noqa: E402
+from pair import End                                        # noqa: E402
+
+CLONE_NEWNET = 0x40000000
+ETH_P_ALL = 3
+XFRM_NEWAE, XFRMA_REPLAY_ESN = 0x1e, 23
+ALICE, BOB = 'vec-alice', 'vec-bob'
+SITES = {ALICE: ('alice', example.OUTER[0]), BOB: ('bob', example.OUTER[1])}
+GEN = example.make_generation()
+WANT = example.examples()
+ENDS = {}
+
+
+def ip(*words):
+    subprocess.run(['ip', *words], check=True)
+
+
+class Netns:
+    """The calling thread is in a network namespace meanwhile."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __enter__(self):
+        self.old = os.open('/proc/self/ns/net', os.O_RDONLY)
+        with open(f'/run/netns/{self.name}', 'rb') as there:
+            os.setns(there.fileno(), CLONE_NEWNET)
+
+    def __exit__(self, *_):
+        os.setns(self.old, CLONE_NEWNET)
+        os.close(self.old)
+
+
+def in_netns(name, function, *args, **values):
+    with Netns(name):
+        return function(*args, **values)
+
+
+def set_up():
+    """Two namespaces joined by a veth, an end of the link in each."""
+    for name in SITES:
+        ip('netns', 'add', name)
+    ip('link', 'add', 'v0', 'netns', ALICE, 'address', '02:00:00:00:00:01', 'type', 'veth',
+       'peer', 'name', 'v0', 'netns', BOB, 'address', '02:00:00:00:00:02')
+    for name, (role, address) in SITES.items():
+        ip('-n', name, 'addr', 'add', f'{address}/24', 'dev', 'v0')
+        for device in ('v0', 'lo'):
+            ip('-n', name, 'link', 'set', device, 'up')
+        qkd = in_netns(name, genl.Qkd)
+        ENDS[name] = End(qkd, 'qkd0', role, example.IDS, confirm='none',
+                         pad_capacity=1 << 20, key_capacity=1 << 16)
+    ip('-n', ALICE, 'addr', 'add', '10.1.0.1/32', 'dev', 'lo')
+    for host in (2, 3):
+        ip('-n', BOB, 'addr', 'add', f'10.2.0.{host}/32', 'dev', 'lo')
+    ip('-n', ALICE, 'route', 'add', '10.2.0.0/24', 'via', example.OUTER[1])
+    ip('-n', ALICE, 'neigh', 'add', example.OUTER[1], 'lladdr', '02:00:00:00:00:02', 'dev', 'v0')
+    ip('-n', BOB, 'route', 'add', '10.1.0.0/24', 'via', example.OUTER[0])
+
+
+def tear_down():
+    for end in ENDS.values():
+        end.remove()
+        end.qkd.close()
+    ENDS.clear()
+    for name in SITES:
+        subprocess.run(['ip', 'netns', 'del', name], check=False, stderr=subprocess.DEVNULL)
+
+
+def begin(name):
+    """The example's generation, and its bytes, at one end."""
+    end = ENDS[name]
+    end.do('gen-begin', label=example.LABEL, generation=GEN.ident, hash=GEN.link,
+           peer_role=3 - end.role, **end.capacity)
+    for stream in STREAMS.values():
+        end.node.supply(example.LABEL, stream, 0, GEN.read(stream, 0, example.SUPPLY))
+    end.do('gen-open', label=example.LABEL, generation=GEN.ident)
+
+
+def add_sas(name, direction):
+    for reqid, section in ((1, 'without ESN'), (2, 'with ESN')):
+        spi, _, esn, _, inner = example.PACKETS[section]
+        ENDS[name].do('esp-add', cipher='otp', dir=direction, spi=spi, mode='tunnel',
+                      src=socket.inet_aton(example.OUTER[0]),
+                      dst=socket.inet_aton(example.OUTER[1]), reqid=reqid, esn=esn,
+                      replay_window=64 if direction == 'in' else None)
+        ip('-n', name, 'xfrm', 'policy', 'add', 'src', '10.1.0.1/32', 'dst',
+           socket.inet_ntoa(inner[16:20]) + '/32', 'dir', direction, 'tmpl', 'src',
+           example.OUTER[0], 'dst', example.OUTER[1], 'proto', 'esp', 'reqid', str(reqid),
+           'mode', 'tunnel')
+
+
+def late(name, out):
+    """Puts the sequence numbers of the ESN SA to 2^32 + 1, as the late packet
+    supposes: a stock XFRM request."""
+    spi = example.PACKETS['with ESN, late'][0]
+    address = socket.inet_aton(example.OUTER[1]) + bytes(12)
+    words = 1 if out else 2
+    oseq, seq = ((1, 1), (0, 0)) if out else ((0, 0), (1, 1))
+    esn = struct.pack('=6I', words, oseq[0], seq[0], oseq[1], seq[1], 1 if out else 64)
+    esn += bytes(4 * words)
+    body = address + struct.pack('>I', spi) + struct.pack('=HBx', socket.AF_INET, 50)
+    body += bytes(16) + bytes(8) + genl.attribute(XFRMA_REPLAY_ESN, esn)
+    sock = in_netns(name, socket.socket, socket.AF_NETLINK, socket.SOCK_RAW, 6)
+    with sock:
+        sock.send(struct.pack('=IHHII', 16 + len(body), XFRM_NEWAE, 1 | 4 | 0x100, 1, 0) + body)
+        equal(struct.unpack_from('=i', sock.recv(4096), 16)[0], 0, 'NEWAE')
+
+
+def esp_frames(sock, seconds=5):
+    """The next ESP packet that a packet socket sees."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        sock.settimeout(max(0.01, end - time.monotonic()))
+        frame = sock.recv(65536)
+        packet = pcap.network(1, frame)
+        found = packet and pcap.transport(packet, pcap.Reassembly())
+        if found and found[2] == pcap.ESP:
+            return found[3]
+    raise AssertionError('no ESP packet came')
+
+
+def outer(packet):
+    """The packet in IPv4, from alice to bob, in Ethernet."""
+    header = struct.pack('>BBHHHBBH', 0x45, 0, 20 + len(packet), 1, 0x4000, 64, 50, 0)
+    header += b''.join(socket.inet_aton(a) for a in example.OUTER)
+    header = header[:10] + example.checksum(header) + header[12:]
+    return bytes.fromhex('020000000002' '020000000001' '0800') + header + packet
+
+
+def test_page():
+    """the hex in wire-format.md and in vectors/otp.json is what the reference computes"""
+    for folder in (os.path.join(HERE, 'doc'), os.path.join(HERE, '..', 'Documentation')):
+        if os.path.exists(os.path.join(folder, 'wire-format.md')):
+            break
+    page = example.from_page(os.path.join(folder, 'wire-format.md'))
+    want = example.as_hex(WANT)
+    equal(sorted(page), sorted(want), 'sections')
+    for section, values in want.items():
+        equal(page[section], values, section)
+    with open(os.path.join(HERE, 'vectors', 'otp.json'), encoding='ascii') as file:
+        equal(json.load(file), want, 'otp.json')
+    return f'{sum(len(v) for v in want.values())} values'
+
+
+def test_send():
+    """the module sends the example's packets, byte for byte"""
+    begin(ALICE)
+    add_sas(ALICE, 'out')
+    watch = in_netns(BOB, socket.socket, socket.AF_PACKET, socket.SOCK_RAW,
+                     socket.htons(ETH_P_ALL))
+    raw = in_netns(ALICE, socket.socket, socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+    with watch, raw:
+        raw.bind(('10.1.0.1', 0))       # the policy sees this, not the header
+        for section in example.PACKETS:
+            if section.endswith('late'):
+                late(ALICE, True)
+            inner = example.PACKETS[section][4]
+            raw.sendto(inner, (socket.inet_ntoa(inner[16:20]), 0))
+            equal(esp_frames(watch).hex(), WANT['packet ' + section]['packet'].hex(), section)
+    spent = sum(len(WANT['packet ' + s]['slice']) for s in example.PACKETS)
+    equal(ENDS[ALICE].accounts()[STREAMS['a2b-pad']]['taken'], spent, 'bytes of pad')
+    equal(accounts.problems_of_end(ENDS[ALICE].show()), [])
+    return f'{len(example.PACKETS)} packets'
+
+
+def test_receive():
+    """the module accepts the reference's packets, once, and no forged one"""
+    begin(BOB)
+    add_sas(BOB, 'in')
+    inject = in_netns(ALICE, socket.socket, socket.AF_PACKET, socket.SOCK_RAW, 0)
+    raw = in_netns(BOB, socket.socket, socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    forged = 0
+    with inject, raw:
+        inject.bind(('v0', 0))
+        for section in example.PACKETS:
+            if section.endswith('late'):
+                late(BOB, False)
+            packet = WANT['packet ' + section]['packet']
+            for at in (0, 4, 8, 9, 15, 16, len(packet) - 17, len(packet) - 16, len(packet) - 1):
+                wrong = bytearray(packet)
+                wrong[at] ^= 1
+                inject.send(outer(bytes(wrong)))
+                forged += 1
+            raw.settimeout(0.3)
+            no_packet(raw)
+            inject.send(outer(packet))
+            raw.settimeout(5)
+            equal(raw.recv(65536).hex(), WANT['packet ' + section]['inner packet'].hex(), section)
+            inject.send(outer(packet))
+            raw.settimeout(0.3)
+            no_packet(raw)
+    spent = sum(len(WANT['packet ' + s]['slice']) for s in example.PACKETS)
+    equal(ENDS[BOB].accounts()[STREAMS['a2b-pad']]['taken'], spent, 'bytes of pad')
+    for spi, packets in ((0x01020304, 1), (0x01020305, 2)):
+        shown = ENDS[BOB].do('esp-get', dir='in', spi=spi)
+        equal((shown['packets'], shown['key-bytes']), (packets, packets * 80), 'counters')
+        if not shown['refused']['icv']:
+            raise AssertionError(f'no bad ICV was counted: {shown}')
+    return f'{len(example.PACKETS)} packets, {forged} forged ones'
+
+
+def no_packet(sock):
+    try:
+        packet = sock.recv(65536)
+    except TimeoutError:
+        return
+    raise AssertionError(f'delivered: {packet.hex()}')
+
+
+def test_keys():
+    """the module makes the example's keys and key IDs, and its peer finds them"""
+    for section, (_, klass, offset, size, kind, context) in example.KEYS.items():
+        want = WANT[section]
+        if kind == 'none':
+            ident, key = ENDS[ALICE].node.read(size)
+        else:
+            (ident, handle), = ENDS[ALICE].get(size, klass, kind, context)
+            key = ENDS[ALICE].node.key(handle)
+        equal(ident.hex(), want['key ID'].hex(), f'{section} at {offset}, class {CLASSES[klass]}')
+        equal(key.hex(), want['key'].hex(), section)
+        refused(errno.EKEYREJECTED, ENDS[BOB].node.claim, ident, size, CONTEXTS['user'], b'?')
+        equal(ENDS[BOB].node.claim(ident, size, CONTEXTS[kind], context), key, section)
+
+
+def test_tags():
+    """the module makes the example's confirmation tags"""
+    qkd = genl.Qkd()
+    bob = End(qkd, 'vec', 'bob', example.IDS, confirm='tag')
+    try:
+        bob.do('gen-begin', label=example.LABEL, generation=GEN.ident, hash=GEN.link,
+               peer_role='alice', **bob.capacity)
+        for name, (stream, offset, length, s) in example.TAGS.items():
+            number = STREAMS[stream]
+            for at, size in ((0, offset), (offset, length)):
+                if size:
+                    bob.node.supply(example.LABEL, number, at, GEN.read(number, at, size), s)
+            tag = bob.do('block-tag', label=example.LABEL, stream=number, offset=offset,
+                         length=length)['tag']
+            equal(tag.hex(), WANT['confirmation ' + name]['tag'].hex(), name)
+    finally:
+        bob.remove()
+
+
+if __name__ == '__main__':
+    try:
+        set_up()
+        run([test_page, test_send, test_receive, test_keys, test_tags])
+    finally:
+        tear_down()
