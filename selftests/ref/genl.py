@@ -23,6 +23,7 @@ NLM_REQUEST, NLM_MULTI, NLM_ACK, NLM_DUMP = 1, 2, 4, 0x300
 NLM_CAPPED, NLM_ACK_TLVS = 0x100, 0x200
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 SOL_NETLINK, ADD_MEMBERSHIP, EXT_ACK = 270, 1, 11
+NESTED = 0x8000
 SCALARS = {'u8': 1, 'u16': 2, 'u32': 4, 'u64': 8}
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -91,7 +92,8 @@ class Spec:
             if value is None or value is False and attr['type'] == 'flag':
                 continue
             for item in value if attr.get('multi-attr') else [value]:
-                out += attribute(attr['number'], self.payload(attr, item))
+                nested = NESTED if attr['type'] == 'nest' else 0
+                out += attribute(attr['number'] | nested, self.payload(attr, item))
         return out
 
     def payload(self, attr, value):
