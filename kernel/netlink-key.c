@@ -262,16 +262,18 @@ static int issue_keys(struct qkd_link *link, struct genl_info *info,
 	return i ? i : err;
 }
 
+/* Several keys are all there at first, or none is taken. */
 static int check_supply(struct qkd_link *link, struct genl_info *info,
 			u32 class, u32 size, u32 count)
 {
+	if (count == 1)
+		return 0;
 	if (qkd_link_state(link) != QKD_STATE_UP)
 		return key_refused(info, NULL, -ENETDOWN);
 	if (qkd_key_available(link, class, size) >= count)
 		return 0;
 	qkd_refuse(link, QKD_REFUSED_NO_KEY);
-	return key_refused(info, info->attrs[QKD_A_KEY_COUNT] ?:
-			   info->attrs[QKD_A_KEY_SIZE], -ENOKEY);
+	return key_refused(info, info->attrs[QKD_A_KEY_COUNT], -ENOKEY);
 }
 
 static int get_keys(struct qkd_link *link, struct genl_info *info,

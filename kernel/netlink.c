@@ -245,6 +245,9 @@ static int gen_open(struct qkd_link *link, struct genl_info *info)
 	}
 	err = qkd_link_gen_open(link, nla_get_u32(info->attrs[QKD_A_GEN_LABEL]),
 				info->extack);
+	if (err == -ESTALE)
+		NL_SET_ERR_MSG(info->extack,
+			       "the label is of another generation");
 	if (err)
 		qkd_nl_blame(info, QKD_A_GEN_LABEL);
 	return err;
