@@ -62,12 +62,12 @@ tunnel_otp()
 {
 	local p1=(src 198.51.100.1 dst 198.51.100.2 spi 0x1001)
 	local p2=(src 198.51.100.2 dst 198.51.100.1 spi 0x1002)
-	local mode=(cipher otp mode tunnel reqid 1 replay-window 128)
+	local mode=(cipher otp mode tunnel reqid 1) window=(replay-window 128)
 
 	a qkd esp add "${p1[@]}" dir out dev qkd0 "${mode[@]}"
-	b qkd esp add "${p1[@]}" dir in dev qkd1 "${mode[@]}"
+	b qkd esp add "${p1[@]}" dir in dev qkd1 "${mode[@]}" "${window[@]}"
 	b qkd esp add "${p2[@]}" dir out dev qkd1 "${mode[@]}"
-	a qkd esp add "${p2[@]}" dir in dev qkd0 "${mode[@]}"
+	a qkd esp add "${p2[@]}" dir in dev qkd0 "${mode[@]}" "${window[@]}"
 	policy 1 $n0 1 2
 	policy 1 $n1 2 1
 }
@@ -75,7 +75,7 @@ tunnel_otp()
 tunnel_gcm()
 {
 	local key ns
-	key=0x$(head -c 36 /dev/urandom | xxd -p -c 72)
+	key=0x$(od -An -v -t x1 -N 36 /dev/urandom | tr -d " \n")
 
 	for ns in $n0 $n1; do
 		ip -n $ns xfrm state add src 198.51.100.1 dst 198.51.100.2 \
@@ -98,7 +98,7 @@ fill()
 	while [ $SECONDS -lt $end ]; do
 		live=$(a qkd -j -s link show qkd0 | python3 -c '
 import json, sys
-stats = json.load(sys.stdin)[0]["stats"]
+stats = json.load(sys.stdin)[0]["streams"]
 print(min(s["live"] / s["capacity"] for s in stats if s["dir"] == "out") > 0.9)')
 		[ "$live" != True ] || break
 		sleep 0.5
@@ -148,6 +148,8 @@ key_rates()
 	echo "$rates" >"/tmp/keys.$$"
 }
 
+# what udev would have loaded: the alternative at its best
+modprobe -q aesni_intel || true
 topology
 tunnel_otp
 tunnel_gcm

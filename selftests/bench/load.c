@@ -24,7 +24,7 @@
 static struct qkd_ctx *open_in(const char *netns)
 {
 	struct qkd_ctx *ctx;
-	int err;
+	int rc;
 
 	if (netns) {
 		char path[256];
@@ -36,9 +36,9 @@ static struct qkd_ctx *open_in(const char *netns)
 			err(1, "%s", path);
 		close(fd);
 	}
-	err = qkd_open(&ctx);
-	if (err)
-		errx(1, "qkd: %s", strerror(-err));
+	rc = qkd_open(&ctx);
+	if (rc)
+		errx(1, "qkd: %s", strerror(-rc));
 	return ctx;
 }
 
