@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What an attacker on the wire can do to ESP under otp, and which counter moves.
+
+A rule of nftables keeps bob from seeing ESP while a packet socket in front of
+it takes the frames: so each case has genuine packets that bob does not know
+yet, and sends them in any shape and order. After each forgery the genuine
+packet must still pass: what fails takes nothing.
+"""
+import os
+import struct
+import sys
+import time
+
+import esp_wire as wire
+
+CIPHER, LABEL = 62, 60
+GRANULE = (1 << 60) - 1
+
+
+class Lab:
+    """A tunnel from alice to bob, and Eve between them."""
+
+    def __init__(self):
+        self.alice = wire.udp('alice', '10.2.1.1')
+        self.bob = wire.udp('bob', '10.2.2.1', 9)
+        self.wire_out = wire.packet_socket('alice', 'va')
+        self.wire_in = wire.packet_socket('bob', 'vb')
+        self.failed = False
+
+    def hold(self, count, size=100):
+        """Frames of so many datagrams, which bob has not seen; and the data."""
+        wire.run('bob', 'nft', 'add table inet hold { chain c { type filter hook prerouting '
+                 'priority -300; meta l4proto esp drop; }; }')
+        wire.drain(self.wire_in, 0.1)
+        data = [os.urandom(size) for _ in range(count)]
+        for text in data:
+            self.alice.sendto(text, ('10.2.2.1', 9))
+        frames = [f for f in wire.drain(self.wire_in) if wire.is_esp(f)]
+        wire.run('bob', 'nft', 'delete table inet hold')
+        if len(frames) != count:
+            raise RuntimeError(f'{len(frames)} frames captured, not {count}')
+        return frames, data
+
+    def inject(self, frames):
+        for frame in frames:
+            self.wire_out.send(frame)
+
+    def received(self):
+        return wire.drain(self.bob)
+
+    def check(self, name, got, want):
+        good = got == want
+        self.failed |= not good
+        if not good:
+            print(f'{name}: got {got}, expected {want}')
+        print(f"{'ok' if good else 'not ok'} - {name}")
+
+    def refused(self, name, edit, want):
+        """A forgery moves one counter and delivers nothing; then the genuine
+        packet passes."""
+        frames, data = self.hold(1)
+        before = wire.counters('bob', 'in')
+        esp = edit(bytearray(frames[0][wire.ESP_AT:]))
+        self.inject([wire.with_esp(frames[0], esp)])
+        got = wire.wait_difference('bob', 'in', before, want)
+        self.inject(frames)
+        came = self.received()
+        self.check(name, [got, came], [want, data])
+
+
+def edit_iv(change):
+    def edit(esp):
+        iv = struct.unpack_from('>Q', esp, wire.HEADER)[0]
+        struct.pack_into('>Q', esp, wire.HEADER, change(iv))
+        return esp
+    return edit
+
+
+def flip(at):
+    def edit(esp):
+        esp[at] ^= 1
+        return esp
+    return edit
+
+
+def granule(change):
+    return edit_iv(lambda iv: iv & ~GRANULE | change(iv & GRANULE) & GRANULE)
+
+
+def cipher(value):
+    return edit_iv(lambda iv: iv & ((1 << CIPHER) - 1) | value << CIPHER)
+
+
+def forgeries(lab):
+    text = wire.HEADER + wire.IV
+    for name, edit, want in (
+            ('a flipped bit of the ICV', flip(-1), 'icv'),
+            ('a flipped bit of the text', flip(text + 7), 'icv'),
+            ('a flipped bit of the sequence number', flip(7), 'icv'),
+            ('an IV that names bytes not used yet', granule(lambda g: g + 64), 'icv'),
+            ('an IV that names bytes ahead of supply', granule(lambda g: g + (1 << 30)),
+             'not_here'),
+            ('an IV with the largest offset', granule(lambda g: GRANULE), 'not_here'),
+            ("an IV that names a segment's head", granule(lambda g: 0), 'not_here'),
+            ('an IV that names bytes used long ago', granule(lambda g: 1), 'duplicate'),
+            ('an IV of cipher 0', cipher(0), 'cipher'),
+            ('an IV of the cipher aes', cipher(2), 'cipher'),
+            ('an IV of the cipher hybrid', cipher(3), 'cipher'),
+            ('an IV with an unknown label', edit_iv(lambda iv: iv ^ 1 << LABEL), 'stale'),
+            ('an ICV that is cut short', lambda esp: esp[:text + 12], 'length'),
+            ('a text that is cut short', lambda esp: esp[:text] + esp[text + 16:], 'icv'),
+            ('a text that is longer', lambda esp: esp[:text] + bytes(16) + esp[text:], 'icv')):
+        lab.refused(f'{name}: {want}, and the genuine packet passes', edit, {want: 1})
+
+
+def orders(lab):
+    frames, data = lab.hold(40)
+    before = wire.counters('bob', 'in')
+    lab.inject(reversed(frames))
+    lab.check('40 packets in reverse order all pass', lab.received(), data[::-1])
+    lab.inject(frames)
+    want = {'packets': 40, 'duplicate': 40}
+    got = wire.wait_difference('bob', 'in', before, want)
+    lab.check('all of them again, without a replay window: duplicate',
+              [got, lab.received()], [want, []])
+
+    frames, data = lab.hold(20)
+    before = wire.counters('bob', 'in')
+    lab.inject(frame for frame in frames for _ in range(3))
+    want = {'packets': 20, 'duplicate': 40}
+    got = wire.wait_difference('bob', 'in', before, want)
+    lab.check('each packet three times: delivered once', [got, lab.received()], [want, data])
+
+    frames, data = lab.hold(30)
+    before = wire.counters('bob', 'in')
+    lab.inject(frames[::3])
+    want = {'packets': 10}
+    got = wire.wait_difference('bob', 'in', before, want)
+    lab.check('two of three packets are lost: the others pass',
+              [got, lab.received()], [want, data[::3]])
+
+
+def reflected(lab):
+    """alice's own packet, sent back to her under the SPI that she receives."""
+    frames, _ = lab.hold(1)
+    esp = bytearray(frames[0][wire.ESP_AT:])
+    spi = next(sa['spi'] for sa in wire.sas('alice') if sa['dir'] == 'in')
+    struct.pack_into('>I', esp, 0, int(str(spi), 0))
+    frame = bytearray(wire.with_esp(frames[0], esp))
+    frame[0:12] = frame[6:12] + frame[0:6]
+    at = wire.ETH + 12
+    frame[at:at + 8] = frame[at + 4:at + 8] + frame[at:at + 4]
+    before = wire.counters('alice', 'in')
+    out = wire.packet_socket('bob', 'vb')
+    out.send(frame)
+    got = wire.wait_difference('alice', 'in', before, {'icv': 1})
+    lab.check("alice's packet sent back to her: icv, the streams differ", got, {'icv': 1})
+
+
+def unlogged(lab):
+    """A thousand forgeries that name one slice take nothing of it."""
+    frames, data = lab.hold(1)
+    before = wire.counters('bob', 'in')
+    for _ in range(1000):
+        esp = bytearray(frames[0][wire.ESP_AT:])
+        esp[-16:] = os.urandom(16)
+        lab.inject([wire.with_esp(frames[0], esp)])
+    got = wire.wait_difference('bob', 'in', before, {'icv': 1000})
+    lab.inject(frames)
+    lab.check('1000 forged ICVs on one slice, then the genuine packet',
+              [got, lab.received()], [{'icv': 1000}, data])
+
+
+def is_up(label):
+    ends = [wire.link(name) for name in ('alice', 'bob')]
+    return all(end['state'] == 'up' and end['label'] != label for end in ends)
+
+
+def last_generation(lab):
+    """What was sent before the link began its next generation."""
+    frames, _ = lab.hold(5)
+    label = wire.link('alice')['label']
+    wire.run('alice', 'qkd', 'link', 'set', 'qkd0', 'down')
+    before = wire.counters('bob', 'in')
+    lab.inject(frames[:2])
+    got = wire.wait_difference('bob', 'in', before, {'link': 2})
+    lab.check('packets for a link that is down: link', [got, lab.received()], [{'link': 2}, []])
+    wire.run('alice', 'qkd', 'link', 'set', 'qkd0', 'up')
+    end = time.monotonic() + 10
+    while not is_up(label) and time.monotonic() < end:
+        time.sleep(0.1)
+    before = wire.counters('bob', 'in')
+    lab.inject(frames)
+    got = wire.wait_difference('bob', 'in', before, {'stale': 5})
+    lab.check('packets of the last generation: stale', [got, lab.received()], [{'stale': 5}, []])
+    time.sleep(1)
+    frames, data = lab.hold(3)
+    lab.inject(frames)
+    lab.check('packets of the new one pass', lab.received(), data)
+
+
+def replay_window(lab):
+    """XFRM's own window stops what is behind it before it comes to us."""
+    frames, data = lab.hold(5)
+    lab.inject(frames)
+    first = lab.received()
+    before, stat = wire.counters('bob', 'in'), wire.xfrm_stat('bob')
+    lab.inject(frames)
+    again = lab.received()
+    seen = wire.xfrm_stat('bob')
+    lab.check('with a replay window XFRM refuses duplicates itself',
+              [first, again, wire.difference(before, wire.counters('bob', 'in')),
+               seen['XfrmInStateSeqError'] - stat['XfrmInStateSeqError']],
+              [data, [], {}, 5])
+
+
+def main():
+    lab = Lab()
+    for case in sys.argv[1:]:
+        globals()[case](lab)
+    sys.exit(lab.failed)
+
+
+main()

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# Two gateways in one guest, for the selftests of ESP. Sourced after lib.sh.
+#
+#   namespace alice                                  namespace bob
+#   lo 10.2.1.1 fd00:2::1                            lo 10.2.2.1 fd00:2::2
+#   va 10.1.0.1 fd00:1::1 ========== wire ========== vb 10.1.0.2 fd00:1::2
+#   qkd0 ----------------------- emulated pair ----------------------- qkd0
+#
+# Tunnels join the inner addresses, transport mode the outer ones. SPI 0x1001
+# goes from alice to bob, 0x1002 back.
+
+SPI_A2B=0x1001
+SPI_B2A=0x1002
+
+in_alice()
+{
+	ip netns exec alice "$@"
+}
+
+in_bob()
+{
+	ip netns exec bob "$@"
+}
+
+wire_up()
+{
+	ip netns add alice
+	ip netns add bob
+	ip link add va netns alice address 02:00:00:00:00:01 type veth \
+		peer name vb netns bob address 02:00:00:00:00:02
+	wire_end alice va 1 vb 2
+	wire_end bob vb 2 va 1
+}
+
+# wire_end NAMESPACE DEVICE NUMBER PEER-DEVICE PEER-NUMBER. The neighbour is
+# written down, so that transport mode need not let its discovery pass.
+wire_end()
+{
+	local n="ip -n $1"
+
+	ip netns exec "$1" sysctl -q net.ipv6.conf.all.accept_dad=0 \
+		net.ipv6.conf.default.accept_dad=0
+	$n link set lo up
+	$n addr add 10.1.0.$3/24 dev "$2"
+	$n addr add fd00:1::$3/64 dev "$2" nodad
+	$n addr add 10.2.$3.1/32 dev lo
+	$n addr add fd00:2::$3/128 dev lo nodad
+	$n link set "$2" up
+	$n neigh replace 10.1.0.$5 lladdr 02:00:00:00:00:0$5 dev "$2" nud permanent
+	$n neigh replace fd00:1::$5 lladdr 02:00:00:00:00:0$5 dev "$2" nud permanent
+	$n route add 10.2.$5.1/32 via 10.1.0.$5 src 10.2.$3.1
+	$n route add fd00:2::$5/128 via fd00:1::$5 src fd00:2::$3
+}
+
+# link_up RATE [PARAMETERS...]: a pair, whose bytes nobody knows
+link_up()
+{
+	local rate=$1
+	shift
+
+	in_alice qkd link add qkd0 type emu rate "$rate" "$@" peer name qkd0 netns bob &&
+		wait_for 20 link_is_up
+}
+
+# seeded_up RATE SEED-FILE GENERATION [PARAMETERS...]: two single ends, whose
+# bytes a test can recompute
+seeded_up()
+{
+	local rate=$1 seed=$2 gen=$3 role
+	shift 3
+
+	for role in alice bob; do
+		ip netns exec $role qkd link add qkd0 type emu role $role \
+			seed-file "$seed" gen "$gen" rate "$rate" "$@" || return
+	done
+	wait_for 20 link_is_up
+}
+
+link_is_up()
+{
+	[ "$(link_field alice .state)" = up ] && [ "$(link_field bob .state)" = up ] &&
+		[ "$(live alice pad)" -gt 1000000 ] && [ "$(live bob pad)" -gt 1000000 ]
+}
+
+link_down()
+{
+	in_alice qkd link del qkd0
+	in_bob qkd link del qkd0 2>/dev/null
+}
+
+# link_field NAMESPACE JQ-PATH
+link_field()
+{
+	ip netns exec "$1" qkd -j -s link show qkd0 | jq -r ".[0]$2"
+}
+
+# live NAMESPACE pad|key: bytes that this end can allocate
+live()
+{
+	ip netns exec "$1" qkd -j -s link show qkd0 |
+		jq ".[0].streams[] | select(.dir == \"out\" and (.stream | endswith(\"$2\"))) | .live - .pending"
+}
+
+# sa_add NAMESPACE DIR SPI SRC DST MODE [MORE...]
+sa_add()
+{
+	local ns=$1 dir=$2 spi=$3 src=$4 dst=$5 mode=$6
+	shift 6
+
+	ip netns exec "$ns" qkd esp add src "$src" dst "$dst" spi "$spi" dir "$dir" \
+		dev qkd0 cipher otp mode "$mode" reqid 1 "$@"
+}
+
+# addresses 4|6 tunnel|transport: sets A and B, the outer ends, and IN_A and
+# IN_B, what the policies select. What check calls runs in a subshell, so a
+# test that needs them calls this before.
+addresses()
+{
+	case $1 in
+	4)	A=10.1.0.1 B=10.1.0.2 IN_A=10.2.1.1 IN_B=10.2.2.1 ;;
+	6)	A=fd00:1::1 B=fd00:1::2 IN_A=fd00:2::1 IN_B=fd00:2::2 ;;
+	esac
+	[ "$2" = tunnel ] || IN_A=$A IN_B=$B
+}
+
+# policies NAMESPACE MODE OUT-DIR IN-DIR: all that passes must be ESP
+policies()
+{
+	local src=$3 dst=$4 in_src=$5 in_dst=$6
+
+	ip -n "$1" xfrm policy add src "$in_src" dst "$in_dst" dir out \
+		tmpl src "$src" dst "$dst" proto esp reqid 1 mode "$2"
+	ip -n "$1" xfrm policy add src "$in_dst" dst "$in_src" dir in \
+		tmpl src "$dst" dst "$src" proto esp reqid 1 mode "$2"
+}
+
+# tunnel_up 4|6 tunnel|transport REPLAY-WINDOW [esn]: SAs and policies at both
+# ends
+tunnel_up()
+{
+	local mode=$2 window=$3
+
+	addresses "$1" "$mode"
+	shift 3
+	sa_add alice out $SPI_A2B $A $B "$mode" "$@" &&
+		sa_add bob in $SPI_A2B $A $B "$mode" replay-window "$window" "$@" &&
+		sa_add bob out $SPI_B2A $B $A "$mode" "$@" &&
+		sa_add alice in $SPI_B2A $B $A "$mode" replay-window "$window" "$@" || return
+	policies alice "$mode" $A $B $IN_A $IN_B
+	policies bob "$mode" $B $A $IN_B $IN_A
+}
+
+tunnel_down()
+{
+	local ns
+
+	for ns in alice bob; do
+		ip -n $ns xfrm policy flush
+		ip -n $ns xfrm state flush
+	done
+}
+
+# sa NAMESPACE DIR JQ-PATH: a member of its SA
+sa()
+{
+	ip netns exec "$1" qkd -j -s esp show | jq "first(.[] | select(.dir == \"$2\"))$3"
+}
+
+# same_at_both_ends: what one end sent the other has, and refused nothing
+same_at_both_ends()
+{
+	local ns peer what
+
+	for ns in alice bob; do
+		[ $ns = alice ] && peer=bob || peer=alice
+		for what in .packets .bytes .key_bytes; do
+			[ "$(sa $ns out $what)" = "$(sa $peer in $what)" ] || {
+				echo "$what: $(sa $ns out $what) from $ns, $(sa $peer in $what) at $peer"
+				return 1
+			}
+		done
+		refused_nothing $ns || return
+	done
+}
+
+refused_nothing()
+{
+	ip netns exec "$1" qkd -j -s esp show |
+		jq -e 'all(.[]; .refused | add == 0)' >/dev/null && return
+	ip netns exec "$1" qkd -s esp show
+	return 1
+}
+
+# python_checks SCRIPT [ARG...]: passes its "ok - ..." and "not ok - ..." on
+python_checks()
+{
+	local line
+
+	while IFS= read -r line; do
+		case $line in
+		"ok - "*)	ktap_test_pass "${line#ok - }" ;;
+		"not ok - "*)	ktap_test_fail "${line#not ok - }" ;;
+		*)		echo "# $line" ;;
+		esac
+	done < <(python3 "$@" 2>&1)
+}

@@ -1,0 +1,365 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# ESP under a one-time pad between two namespaces: all sizes, families and
+# modes; what the network and an attacker can do to packets; what happens when
+# pad runs out or ends differ; and a run that esp_otp.host checks byte by byte
+# against streams that it computes from the emulated link's seed.
+# timeout: 900
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/esp_lib.sh"
+
+HERE=$(dirname "$0")
+
+# sizes: of pings; the edges of granules, blocks, pages, MTU and IP
+sizes()
+{
+	local i
+
+	printf '%s\n' 0 1 2 3 4 5 6 7 8 13 14 15 16 17 31 32 33 56 100 255 256 \
+		1300 1356 1357 1358 1372 1399 1400 1414 1415 1416 1417 1448 1452 \
+		1471 1472 1473 2000 4068 4096 8000 16000 32000 65000
+	for ((i = 0; i < $(scaled 400); i++)); do
+		echo $((RANDOM * 2 % 65001))
+	done
+}
+
+ping_sizes()
+{
+	local size all
+
+	all=$(sizes)
+	for size in $all; do
+		in_alice ping -n -q -c 1 -w 5 -s "$size" "$IN_B" >/tmp/ping || {
+			echo "no answer to a ping of $size bytes"
+			cat /tmp/ping
+			return 1
+		}
+	done
+	echo "# $(wc -w <<<"$all") sizes" >/tmp/said
+}
+
+# What came through was counted on both sides, and cost what it should: 16
+# bytes and the text, rounded up to 16, each packet.
+accounted()
+{
+	local ns packets bytes key
+
+	same_at_both_ends || return
+	for ns in alice bob; do
+		packets=$(sa $ns out .packets) bytes=$(sa $ns out .bytes) key=$(sa $ns out .key_bytes)
+		[ $((key % 16)) -eq 0 ] && [ "$key" -ge $((bytes + 16 * packets)) ] &&
+			[ "$key" -lt $((bytes + 32 * packets)) ] || {
+			echo "$ns: $packets packets of $bytes bytes took $key bytes of pad"
+			return 1
+		}
+	done
+}
+
+matrix()
+{
+	local family mode esn
+
+	for family in 4 6; do
+		for mode in tunnel transport; do
+			addresses $family $mode
+			for esn in '' esn; do
+				check "IPv$family $mode $esn: SAs are added" \
+					tunnel_up $family $mode 128 $esn
+				check "IPv$family $mode $esn: pings of 0 to 65000 bytes" ping_sizes
+				check "IPv$family $mode $esn: datagrams in pieces, compared" \
+					python3 "$HERE/esp_echo.py" "$(scaled 500)" "$IN_A" "$IN_B"
+				check "IPv$family $mode $esn: both ends count the same" accounted
+				tunnel_down
+			done
+		done
+	done
+}
+
+# stream_through [MODULE]: a file over TCP, large segments cut by XFRM
+stream_through()
+{
+	local size=$(($(scaled 40) * 262144))
+
+	head -c "$size" /dev/urandom >/tmp/file
+	in_bob timeout 120 socat -u TCP-LISTEN:8000,reuseaddr CREATE:/tmp/copy &
+	sleep 0.5
+	in_alice timeout 100 python3 - "$IN_B" <<'END' || return
+import socket, sys
+with socket.create_connection((sys.argv[1], 8000)) as s, open('/tmp/file', 'rb') as f:
+    s.sendfile(f)
+END
+	wait $!
+	cmp /tmp/file /tmp/copy
+}
+
+disturbed()
+{
+	in_alice tc qdisc add dev va root netem delay 5ms 3ms loss 5% duplicate 5% reorder 25%
+	in_bob tc qdisc add dev vb root netem delay 5ms 3ms loss 5% duplicate 5% reorder 25%
+	python3 "$HERE/esp_echo.py" "$(scaled 1000)" "$IN_A" "$IN_B" --loss || return
+	in_alice tc qdisc del dev va root
+	in_bob tc qdisc del dev vb root
+	sleep 0.5
+	[ "$(sa bob in .packets)" -lt "$(sa alice out .packets)" ] &&
+		[ "$(sa bob in .refused.icv)" -eq 0 ] &&
+		[ "$(sa bob in .refused.not_here)" -eq 0 ]
+}
+
+# ends_agree [--lossless]: the accounting identities, at rest
+ends_agree()
+{
+	in_alice qkd -j -s link show qkd0 >/tmp/alice.json
+	in_bob qkd -j -s link show qkd0 >/tmp/bob.json
+	python3 "$HERE/ref/ref.py" accounts "$@" /tmp/alice.json /tmp/bob.json
+}
+
+# No pad left: nothing is sent, least of all in clear, and the reason counts.
+runs_dry()
+{
+	local sent tcpdump i
+
+	in_alice qkd link set qkd0 stop
+	sleep 0.5
+	in_alice tcpdump -i va -s 0 -U -w /tmp/dry.pcap 2>/dev/null &
+	tcpdump=$!
+	for ((i = 0; i < 1000; i++)); do
+		[ "$(sa alice out .refused.no_key)" -eq 0 ] || break
+		in_alice ping -n -q -f -c 20 -w 2 -s 60000 "$IN_B" >/dev/null
+	done
+	# what is left is too short for this
+	sent=$(sa alice out .packets)
+	in_alice ping -n -q -i 0.2 -w 2 -s 60000 "$IN_B" && {
+		echo "a ping was answered without pad"
+		return 1
+	}
+	kill $tcpdump
+	wait $tcpdump
+	tcpdump -n -r /tmp/dry.pcap 'ip and not ip proto 50' 2>/dev/null | grep . && {
+		echo "this left in clear"
+		return 1
+	}
+	[ "$(sa alice out .packets)" -eq "$sent" ] && [ "$(sa alice out .refused.no_key)" -ge 3 ] || {
+		in_alice qkd -s esp show
+		return 1
+	}
+}
+
+# TCP hands down segments of 64 KiB, whose packets have pad at first and then
+# none.
+runs_dry_in_segments()
+{
+	local before server
+
+	in_alice qkd link set qkd0 start
+	wait_for 20 link_is_up
+	in_alice qkd link set qkd0 stop
+	before=$(sa alice out .refused.no_key)
+	in_bob timeout 60 socat -u TCP-LISTEN:8001,reuseaddr OPEN:/dev/null &
+	server=$!
+	sleep 0.5
+	timeout 5 ip netns exec alice socat -u OPEN:/dev/zero TCP:"$IN_B":8001
+	kill $server
+	wait $server
+	[ "$(sa alice out .refused.no_key)" -gt "$before" ]
+}
+
+revives()
+{
+	in_alice qkd link set qkd0 start
+	wait_for 20 link_is_up && answers
+}
+
+answers()
+{
+	in_alice ping -n -q -c 2 -i 0.2 -w 5 "$IN_B"
+}
+
+# bob's SA takes its pad from another link.
+mismatched()
+{
+	local refused
+
+	in_alice qkd link add other type emu rate 50mbit peer name other netns bob || return
+	sleep 2
+	addresses 4 tunnel
+	sa_add alice out $SPI_A2B $A $B tunnel &&
+		in_bob qkd esp add src $A dst $B spi $SPI_A2B dir in dev other cipher otp \
+			mode tunnel reqid 1 || return
+	policies alice tunnel $A $B $IN_A $IN_B
+	in_alice ping -n -q -c 5 -i 0.2 -w 3 "$IN_B"
+	refused=$(sa bob in '.refused | .icv + .stale + .duplicate + .not_here')
+	[ "$(sa bob in .packets)" -eq 0 ] && [ "$refused" -eq 5 ] &&
+		[ "$(sa bob in .refused.icv)" -gt 0 ] || {
+		in_bob qkd -s esp show
+		return 1
+	}
+	tunnel_down
+	in_alice qkd link del other
+}
+
+# One SPI once per link and direction, whatever the address (rule 10).
+one_spi_once()
+{
+	refuses "the SPI again, with another address" "SA with this SPI" \
+		sa_add bob in $SPI_A2B 10.1.0.1 10.1.0.77 tunnel
+	refuses "the SPI again, with another family" "SA with this SPI" \
+		sa_add bob in $SPI_A2B fd00:1::1 fd00:1::2 tunnel
+	refuses "the SPI again, with a mark" "SA with this SPI" \
+		sa_add bob in $SPI_A2B $A $B tunnel mark 5
+	refuses "the SPI again, with an if-id" "SA with this SPI" \
+		sa_add bob in $SPI_A2B 10.1.0.1 10.1.0.77 tunnel if-id 5
+	check "the SPI in the other direction" \
+		sa_add bob out $SPI_A2B 10.1.0.1 10.1.0.77 tunnel
+	check "its deletion" in_bob qkd esp del spi $SPI_A2B dir out dev qkd0
+	check "an SA that ip xfrm deleted frees its SPI at once" replaced_by_ip
+	check "esp replace takes the place of an SA" replaced
+	check "esp replace fills an SPI that ALLOCSPI reserved" reserved
+	refuses "esp replace leaves an SA alone that is not ours" "not of this link" \
+		foreign
+}
+
+replaced_by_ip()
+{
+	in_bob ip xfrm state delete src $A dst $B proto esp spi $SPI_A2B &&
+		sa_add bob in $SPI_A2B $A $B tunnel && answers
+}
+
+replaced()
+{
+	local number
+
+	number=$(sa bob in .sa)
+	in_bob qkd esp replace src $A dst $B spi $SPI_A2B dir in dev qkd0 cipher otp \
+		mode tunnel reqid 1 replay-window 64 || return
+	[ "$(sa bob in .sa)" != "$number" ] && [ "$(sa bob in .replay_window)" -eq 64 ] &&
+		[ "$(in_bob ip xfrm state list spi $SPI_A2B | grep -c '^src')" -eq 1 ] && answers
+}
+
+reserved()
+{
+	in_bob ip xfrm state allocspi src $A dst $B proto esp reqid 7 min 0x3000 max 0x3000 &&
+		in_bob qkd esp replace src $A dst $B spi 0x3000 dir in dev qkd0 cipher otp \
+			mode tunnel reqid 7 &&
+		in_bob ip xfrm state list spi 0x3000 | grep -q 'aead otp' &&
+		in_bob qkd esp del spi 0x3000 dir in dev qkd0
+}
+
+foreign()
+{
+	local rc=0
+
+	in_bob ip xfrm state add src $A dst $B proto esp spi 0x4000 mode tunnel reqid 9 \
+		aead 'rfc4106(gcm(aes))' 0x$(printf '%040d' 1) 128
+	in_bob qkd esp replace src $A dst $B spi 0x4000 dir in dev qkd0 cipher otp \
+		mode tunnel reqid 9 || rc=1
+	in_bob ip xfrm state list spi 0x4000 | grep -q rfc4106 || rc=0
+	in_bob ip xfrm state delete src $A dst $B proto esp spi 0x4000
+	return $rc
+}
+
+# The SAs of a link that goes stay, and block.
+link_goes()
+{
+	in_alice qkd link del qkd0 || return
+	in_alice ping -n -q -c 2 -i 0.2 -w 2 "$IN_B" && return 1
+	in_alice ip xfrm state | grep -q 'aead otp' || return
+	tunnel_down
+}
+
+# traffic PCAP: of all sizes, both ways, captured whole; then the ends are at rest
+traffic()
+{
+	local tcpdump
+
+	in_bob tcpdump -i vb -s 0 -B 65536 -U -w "$1" 2>/tmp/tcpdump &
+	tcpdump=$!
+	wait_for 10 test -s "$1"
+	python3 "$HERE/esp_echo.py" "$(scaled 1000)" "$IN_A" "$IN_B" || return
+	sleep 1
+	kill $tcpdump
+	wait $tcpdump
+	grep -q '^0 packets dropped by kernel' /tmp/tcpdump || {
+		cat /tmp/tcpdump
+		return 1
+	}
+}
+
+# Keys are allocated by alice and claimed by bob: their units are spent. One
+# more that bob does not claim lives on in his memory.
+keys()
+{
+	local id ids=$OUT/spent_keys
+
+	in_alice qkd key get dev qkd0 class export count 10 to /tmp/keys |
+		grep -oE '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}' >"$ids"
+	[ "$(wc -l <"$ids")" -eq 10 ] || return
+	while read -r id; do
+		in_bob qkd key claim dev qkd0 id "$id" to /tmp/claimed."$id" || return
+	done <"$ids"
+	in_alice qkd key get dev qkd0 class export to /tmp/key |
+		grep -oE '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}' >"$OUT/live_key"
+	[ -s "$OUT/live_key" ]
+}
+
+# For esp_otp.host: captures, accounts, key IDs, the seed, and all of the RAM.
+proof()
+{
+	head -c 32 /dev/urandom >/tmp/seed
+	check "single ends with a seed come up" \
+		seeded_up 100mbit /tmp/seed "$QKD_GEN" export export
+	tunnel_up 4 tunnel 64
+	check "traffic to be recomputed" traffic "$OUT/plain.pcap"
+	check "both ends count the same" accounted
+	tunnel_down
+	tunnel_up 4 tunnel 64 esn
+	check "traffic to be recomputed, with ESN" traffic "$OUT/esn.pcap"
+	check "both ends count the same, with ESN" accounted
+	check "keys are allocated and claimed" keys
+	in_alice qkd -j -s link show qkd0 >"$OUT/alice.json"
+	in_bob qkd -j -s link show qkd0 >"$OUT/bob.json"
+	check "RAM is dumped" dump_ram spent
+	cp /tmp/seed "$OUT/seed"
+	tunnel_down
+	link_down
+}
+
+ktap_print_header
+ktap_set_plan $((1 + 32 + 3 + 22 + 3 + 3 + 10 + 1 + 7))
+wire_up
+check "a link comes up" link_up 200mbit pad-capacity 4M
+matrix
+
+tunnel_up 4 tunnel 1024
+check "a file over TCP" stream_through
+modprobe -q esp4_offload
+tunnel_down
+tunnel_up 4 tunnel 1024
+check "a file over TCP, with esp4_offload loaded" stream_through
+tunnel_down
+tunnel_up 6 transport 1024
+check "loss, duplicates and reordering: nothing is garbled" disturbed
+tunnel_down
+
+tunnel_up 4 tunnel 0
+python_checks "$HERE/esp_forge.py" forgeries orders reflected unlogged last_generation
+tunnel_down
+tunnel_up 4 tunnel 64
+python_checks "$HERE/esp_forge.py" replay_window
+
+check "without pad nothing is sent" runs_dry
+check "without pad in the middle of a segment" runs_dry_in_segments
+check "with pad again, traffic passes" revives
+tunnel_down
+
+check "SAs of two different links: nothing passes" mismatched
+in_alice qkd link set qkd0 stop
+check "the ends' accounts agree" ends_agree
+in_alice qkd link set qkd0 start
+wait_for 20 link_is_up
+
+tunnel_up 4 tunnel 0
+one_spi_once
+check "the link goes: its SAs stay, and block" link_goes
+proof
+ktap_finished
