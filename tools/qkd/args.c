@@ -96,7 +96,7 @@ static uint64_t scaled(const char *word, const char *text,
 	size_t i;
 
 	value = strtod(text, &end);
-	if (*text < '0' || *text > '9' || end == text || text[1] == 'x')
+	if (*text < '0' || *text > '9' || end == text || strpbrk(text, "xX"))
 		exit(usage_error("%s \"%s\" is not a number such as %s", word,
 				 text, example));
 	for (i = 0; i < n; i++)
@@ -159,7 +159,7 @@ static uint32_t arg_qber(const char *word, const char *text)
 	static const struct unit units[] = { { "", 1e6 }, { "%", 1e4 } };
 
 	return scaled(word, text, units, ARRAY_SIZE(units), 500000,
-		      "0.03 or 3%, at most a half,");
+		      "0.03 or 3%");
 }
 
 uint32_t arg_enum(const char *word, const char *text, enum qkd_enum which)

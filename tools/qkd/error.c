@@ -68,37 +68,35 @@ int kernel_error(const struct qkd_ctx *ctx, int err)
 	return EXIT_REFUSED;
 }
 
-/* The node has no room for words. */
+/* Errno's of the node, which has no room for words. */
+static const struct {
+	int err;
+	const char *text;
+} node_errors[] = {
+	{ EACCES, "The link's export mask does not let this key out" },
+	{ EAGAIN, "The link has not enough key now" },
+	{ EALREADY, "The key was taken already" },
+	{ EBADSLT, "The handle has gone" },
+	{ EINVAL, "Malformed key ID" },
+	{ EKEYEXPIRED, "The key was wiped meanwhile" },
+	{ EKEYREJECTED, "The key ID is of another context, class, direction or link, or damaged" },
+	{ EMSGSIZE, "The key ID is of a key of another size" },
+	{ ENETDOWN, "The link is not up" },
+	{ ENODATA, "The key ID is ahead of supply" },
+	{ ENODEV, "The link is gone" },
+	{ ENOENT, "The key is lost or too old" },
+	{ ENOKEY, "The link has not enough key" },
+	{ ESTALE, "The key ID is of another generation" },
+};
+
 int node_error(int err)
 {
 	const char *text = strerror(-err);
+	size_t i;
 
-	switch (-err) {
-	case EACCES:
-	case EPERM:
-		text = "The link's export mask does not let this key out";
-		break;
-	case EAGAIN:
-	case ENOKEY:
-		text = "The link has not enough key";
-		break;
-	case ENODEV:
-		text = "The link is gone";
-		break;
-	case ESTALE:
-		text = "The key ID is of another generation";
-		break;
-	case EBADMSG:
-	case EKEYREJECTED:
-		text = "The key ID is not valid for this link and context";
-		break;
-	case EALREADY:
-		text = "The key was taken already";
-		break;
-	case ENETDOWN:
-		text = "The link is not up";
-		break;
-	}
+	for (i = 0; i < ARRAY_SIZE(node_errors); i++)
+		if (node_errors[i].err == -err)
+			text = node_errors[i].text;
 	print_line("Error", text, "", "");
 	return EXIT_REFUSED;
 }

@@ -28,7 +28,6 @@ static const char help[] =
 	"              [ reserve-control SIZE ] [ reserve-rekey SIZE ]\n"
 	"              [ reserve-export SIZE ]\n"
 	"EMU := [ rate RATE ] [ qber QBER ] [ protocol PROTOCOL ]\n"
-	"       [ block SIZE ] (add)\n"
 	"PROTOCOL := { bb84 | bb84-decoy | b92 | e91 | bbm92 | cow }\n"
 	"TIME := 50ms, 300s, 5min, 1h, 1d; SIZE := bytes, 64k, 1M; RATE := 10mbit;\n"
 	"QBER := 0.03 or 3%; NETNS := name, process or path\n";
@@ -75,7 +74,6 @@ static const struct keyword emu_words[] = {
 	EMU("protocol", ENUM, PROTOCOL, protocol, QKD_ENUM_EMU_PROTOCOL,
 	    ADD | SET),
 	EMU("gen", U32, GEN, gen, 0, ADD | SET),
-	EMU("block", SIZE32, BLOCK, block, 0, ADD),
 	EMU("stop", CONSTANT, STOPPED, stopped, 1, SET),
 	EMU("start", CONSTANT, STOPPED, stopped, 0, SET),
 	EMU("flip", U32, FLIP, flip, 0, SET),

@@ -1,0 +1,650 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# The qkd command: every subcommand and keyword, help, JSON, error lines, exit
+# codes, and where key may be written.
+# timeout: 400
+
+. "$(dirname "$0")/lib.sh"
+
+dir=$(mktemp -d)
+cd "$dir" || exit 1
+umask 022
+
+# gives STATUS TEXT COMMAND...: exits so and says so.
+gives()
+{
+	local status=$1 text=$2 output rc=0
+	shift 2
+
+	output=$("$@" 2>&1) || rc=$?
+	if [ $rc -ne "$status" ] || ! grep -qF -- "$text" <<<"$output"; then
+		echo "$*: exit status $rc (expected $status and \"$text\")"
+		echo "$output"
+		return 1
+	fi
+}
+
+# table: lines of STATUS|TEXT|COMMAND on stdin, all of which must hold, and
+# errors must be one line that begins "Error: " and ends in a full stop.
+table()
+{
+	local status text command failed=0 output
+
+	while IFS='|' read -r status text command; do
+		eval "set -- $command"
+		gives "$status" "$text" "$@" || failed=1
+		[ "$status" != 0 ] || continue
+		output=$("$@" 2>&1 </dev/null)
+		grep -qE '^Error: .*\.$' <<<"$output" && [ "$(wc -l <<<"$output")" = 1 ] || {
+			echo "not one line of error: $output"
+			failed=1
+		}
+	done
+	return $failed
+}
+
+# One Python for all of them: it takes an expression a line, and answers with a
+# line. d is the JSON in the file output.
+mkfifo question answer
+python3 -u -c '
+import json, sys, time
+for line in sys.stdin:
+    try:
+        with open("output", encoding="utf-8") as file:
+            d = json.load(file)
+        ok = eval(line)
+        print("true" if ok else "is false of " + json.dumps(d))
+    except Exception as error:
+        print(repr(error))' <question >answer &
+exec 7>question 8<answer
+
+# json EXPRESSION COMMAND...: its output is JSON, d, for which this is true.
+json()
+{
+	local expression=$1 answer
+	shift
+
+	"$@" >output || return
+	tr '\n' ' ' <<<"$expression" >&7
+	echo >&7
+	IFS= read -r answer <&8
+	[ "$answer" = true ] && return
+	echo "$expression: $answer"
+	return 1
+}
+
+# set_and_read WORD VALUE EXPRESSION: of d, the link shown afterwards.
+set_and_read()
+{
+	qkd link set qkd0 "$1" "$2" && json "d[0]$3" qkd -j link show qkd0
+}
+
+set_all()
+{
+	set_and_read rate 1.5mbit '["emu"]["rate"] == 1500000' &&
+	set_and_read rate 500kbit/s '["emu"]["rate"] == 500000' &&
+	set_and_read rate 2Mibit '["emu"]["rate"] == 2 << 20' &&
+	set_and_read rate 64kbps '["emu"]["rate"] == 512000' &&
+	set_and_read rate 20000000 '["emu"]["rate"] == 20000000' &&
+	set_and_read qber 3% '["emu"]["qber"] == 0.03' &&
+	set_and_read qber 0.0125 '["emu"]["qber"] == 0.0125' &&
+	set_and_read protocol e91 '["emu"]["protocol"] == "e91"' &&
+	set_and_read max-age 1h '["max_age"] == 3600000' &&
+	set_and_read max-age 0 '["max_age"] == 0' &&
+	set_and_read pad-keep 1500ms '["pad_keep"] == 1500' &&
+	set_and_read key-keep 2min '["key_keep"] == 120000' &&
+	set_and_read pad-low 2M '["pad_low"] == 2 << 20' &&
+	set_and_read key-low 32KiB '["key_low"] == 32 << 10' &&
+	set_and_read reserve-control 1k '["reserve_control"] == 1024' &&
+	set_and_read reserve-rekey 2048 '["reserve_rekey"] == 2048' &&
+	set_and_read reserve-export 512 '["reserve_export"] == 512'
+}
+
+stop_start()
+{
+	qkd link set qkd0 stop && json 'd[0]["emu"]["stopped"]' qkd -j link show qkd0 &&
+	qkd link set qkd0 start && json 'not d[0]["emu"]["stopped"]' qkd -j link show qkd0
+}
+
+admin()
+{
+	qkd link set dev qkd0 down &&
+	json 'd[0]["admin"] == "down" and d[0]["state"] == "down" and
+	      d[0]["reason"] == "operator"' qkd -j link show dev qkd0 &&
+	qkd link set qkd0 up &&
+	wait_for 5 json 'd[0]["state"] == "up" and "reason" not in d[0]' qkd -j link show qkd0
+}
+
+has_key()
+{
+	json 'all(s["available"] > 100 for s in d)' qkd -j key status dev "$1" size 64
+}
+
+add_pair()
+{
+	qkd link add qkd0 type emu rate 20mbit export control,export pad-capacity 4M \
+		key-capacity 512k confirm tag peer name qkd1
+}
+
+show_pair()
+{
+	json '[l["name"] for l in d] == ["qkd0", "qkd1"] and
+	      [l["role"] for l in d] == ["alice", "bob"] and
+	      all(l["type"] == "emu" and l["confirm"] == "tag" and
+	          l["export"] == ["control", "export"] and
+	          l["node"] == "/dev/qkd%d" % l["index"] and
+	          l["pad_capacity"] == 4 << 20 and l["key_capacity"] == 512 << 10 and
+	          l["emu"]["protocol"] == "bb84" and "streams" not in l for l in d)' \
+		qkd -j link
+}
+
+statistics()
+{
+	json 'len(d[0]["streams"]) == 4 and "no_key" in d[0]["refused"] and
+	      all(s["supplied"] == s["taken"] + s["skipped"] + s["lost"] + s["head"] +
+	          s["live"] for s in d[0]["streams"]) and
+	      [s["dir"] for s in d[0]["streams"]] == ["out", "out", "in", "in"]' \
+		qkd -j -s link show qkd0 &&
+	qkd -s link show qkd0 | grep -qE '^ +a2b-pad +out +[0-9]+' &&
+	qkd -s link show qkd0 | grep -q 'refused: no-key 0'
+}
+
+# Text and JSON name the same link in their own ways.
+text_output()
+{
+	qkd link show qkd0 >text &&
+	grep -qE '^[0-9]+: qkd0: type emu role alice admin up state up label [0-9]+ node /dev/qkd[0-9]+$' text &&
+	grep -qF 'export control,export' text && ! grep -q "$(printf '\033')" text
+}
+
+colors()
+{
+	local esc
+	esc=$(printf '\033')
+
+	qkd -c link | grep -qF "${esc}[36mqkd0${esc}[0m" &&
+	qkd -color=always link | grep -qF "${esc}[" &&
+	! qkd -c=auto link | grep -qF "${esc}[" &&
+	! qkd -color=always -color=never link | grep -qF "${esc}[" &&
+	! qkd -c -j link | grep -qF "${esc}["
+}
+
+pretty()
+{
+	[ "$(qkd -j link | wc -l)" = 1 ] && [ "$(qkd -j -p link | wc -l)" -gt 20 ] &&
+	json 'len(d) == 2' qkd -j -p link && json 'len(d) == 2' qkd -pretty -json link
+}
+
+# A namespace by name, by process and by path.
+namespaces()
+{
+	local pid failed=0
+
+	ip netns add bob || return
+	ip netns exec bob sleep 60 &
+	pid=$!
+	wait_for 5 [ "$(readlink /proc/$pid/ns/net)" != "$(readlink /proc/self/ns/net)" ] || failed=1
+	qkd link add n0 type emu peer name e0 netns bob &&
+	qkd link add n1 type emu peer name e1 netns /run/netns/bob &&
+	qkd link add n2 type emu peer name e2 netns $pid || failed=1
+	json '[l["name"] for l in d] == ["e0", "e1", "e2"]' ip netns exec bob qkd -j link || failed=1
+	qkd link del n0 && qkd link del n1 && qkd link delete n2 || failed=1
+	json 'd == []' ip netns exec bob qkd -j link || failed=1
+	kill $pid
+	ip netns del bob
+	return $failed
+}
+
+# One end with a seed from a file and one from stdin. The file is warned of.
+seeded()
+{
+	local failed=0
+
+	head -c 32 /dev/urandom >seed
+	qkd link add s0 type emu role alice seed-file seed gen "$QKD_GEN" 2>warning || return
+	grep -q 'Warning: seed: Others may read this file.' warning || failed=1
+	chmod 600 seed
+	qkd link add s1 type emu role bob seed-file - gen "$QKD_GEN" <seed 2>warning || failed=1
+	[ ! -s warning ] || failed=1
+	json 'd[0]["role"] == "alice" and d[1]["role"] == "bob" and
+	      d[0]["id"] == d[1]["peer_id"] and d[0]["generation"] == d[1]["generation"] and
+	      d[0]["hash"] == d[1]["hash"] and d[0]["confirm"] == "none" and
+	      d[0]["label"] == '"$QKD_GEN" seeds || failed=1
+	qkd link del s0 && qkd link del s1 || failed=1
+	return $failed
+}
+
+seeds()
+{
+	echo "[$(qkd -j link show s0 | sed 's/^\[//; s/]$//'),$(qkd -j link show s1 |
+		sed 's/^\[//; s/]$//')]"
+}
+
+user_link()
+{
+	qkd link add u0 type user role bob id bob.example peer-id alice.example \
+		confirm none export none max-age 300s pad-keep 1s key-keep 2s &&
+	json 'd[0]["id"] == "bob.example" and d[0]["peer_id"] == "alice.example" and
+	      d[0]["confirm"] == "none" and d[0]["export"] == [] and
+	      d[0]["max_age"] == 300000 and d[0]["state"] == "down" and
+	      d[0]["reason"] == "never-begun" and "emu" not in d[0]' \
+		qkd -j link get u0 &&
+	qkd link del u0
+}
+
+# Allocated at one end, claimed at the other: the same bytes, once.
+claimed()
+{
+	local id
+
+	rm -f a b c
+	id=$(qkd key read dev qkd0 size 48 to a) || return
+	id=${id%% *}
+	json 'd[0]["class"] == "export" and d[0]["size"] == 64 and d[0]["handle"] > 0' \
+		qkd -j key peek dev qkd1 id "$id" &&
+	qkd key claim dev qkd1 id "$id" size 48 to b >/dev/null && cmp a b &&
+	[ "$(stat -c %s a)" = 48 ] && [ "$(stat -c %a a b | uniq)" = 600 ] &&
+	gives 2 'Error: The key was taken already.' qkd key claim dev qkd1 id "$id" to c &&
+	[ ! -e c ] &&
+	gives 2 'the key was taken already (attribute: id).' qkd key peek dev qkd1 id "$id"
+}
+
+with_context()
+{
+	local id
+
+	rm -f a b c
+	json 'len(d) == 2 and d[0]["class"] == "control" and d[0]["size"] == 40 and
+	      d[0]["handle"] != d[1]["handle"]' \
+		qkd -j key get dev qkd1 class control size 40 count 2 context-type ppk \
+		context 'IKE of bob' to a || return
+	id=$(grep -oE '"id":"[^"]+"' output | sed -n '2s/.*:"//;2s/"//p')
+	[ "$(stat -c %s a)" = 80 ] &&
+	gives 2 'of another context' qkd key claim dev qkd0 id "$id" size 40 to b &&
+	gives 2 'of another context' qkd key claim dev qkd0 id "$id" size 40 to b \
+		context-type ppk context 'IKE of eve' &&
+	qkd key claim dev qkd0 id "$id" size 40 context-type ppk \
+		context 0x494b45206f6620626f62 to b >/dev/null &&
+	tail -c 40 a | cmp - b
+}
+
+# What stdout may be: a pipe or a file of ours, never a terminal.
+places()
+{
+	local old new
+
+	rm -f a
+	[ "$(qkd key read dev qkd0 size 24 2>id | wc -c)" = 24 ] && grep -q 'size 24' id &&
+	[ "$(qkd key get dev qkd0 class export size 24 to - 2>id | wc -c)" = 24 ] &&
+	grep -q 'class export size 24' id &&
+	(umask 077; qkd key read dev qkd0 2>/dev/null >mine) && [ "$(stat -c %s mine)" = 32 ] || return
+	old=$(taken)
+	refuse 'others may read stdout' qkd key read dev qkd0 '>theirs' &&
+	[ ! -s theirs ] &&
+	refuse 'not written to a terminal' python3 -c '"
+import os, pty, sys
+code = pty.spawn([\"qkd\", \"key\", \"read\", \"dev\", \"qkd0\"])
+sys.exit(os.waitstatus_to_exitcode(code))"' &&
+	refuse 'mine: File exists' qkd key read dev qkd0 to mine &&
+	ln -s nowhere link && refuse 'link: File exists' qkd key read dev qkd0 to link &&
+	refuse 'No such file or directory' qkd key read dev qkd0 to no/where || return
+	new=$(taken)
+	[ "$old" = "$new" ] || { echo "refusals took key: $old, $new"; return 1; }
+}
+
+# refuse TEXT WORDS...: as a shell command; exit status 1.
+refuse()
+{
+	local text=$1
+	shift
+
+	gives 1 "$text" bash -c "$*"
+}
+
+taken()
+{
+	qkd -s link show qkd0 | awk '$2 == "out" { print $5, $6 }'
+}
+
+id_fields()
+{
+	local id
+
+	id=$(qkd key get dev qkd0 class control size 100) || return
+	json 'd[0]["class"] == "control" and d[0]["stream"] == "a2b-key" and
+	      d[0]["size"] == 128 and d[0]["offset"] % 32 == 0 and
+	      len(d[0]["link"]) == 4' qkd -j key show "${id%% *}" &&
+	json 'True' qkd -j -p key show "${id%% *}"
+}
+
+# Nobody may look into a process that waits for key; it leaves no core either.
+no_dumps()
+{
+	local pid owner
+
+	qkd link set qkd0 stop
+	qkd link add w0 type user role alice id a peer-id b export export || return
+	chmod 666 "$(node w0)"
+	setpriv --reuid=65534 --regid=65534 --clear-groups sh -c \
+		'ulimit -c unlimited; exec qkd key read dev w0' 2>/dev/null | cat >/dev/null &
+	wait_for 5 pgrep -u 65534 -x qkd
+	pid=$(pgrep -u 65534 -x qkd)
+	owner=$(stat -c %u "/proc/$pid/mem")
+	kill "$pid"
+	wait
+	qkd link del w0
+	qkd link set qkd0 start
+	[ "$owner" = 0 ]
+}
+
+node()
+{
+	qkd link show "$1" | grep -oE '/dev/qkd[0-9]+'
+}
+
+sa()
+{
+	qkd esp "$1" src 192.0.2.1 dst 192.0.2.9 spi "$2" dir "$3" dev qkd0 cipher otp "${@:4}"
+}
+
+esp_add()
+{
+	sa add 0x1001 out mode tunnel reqid 7 if-id 5 mark 0x10/0xff on-empty block esn \
+		sel src 10.1.0.0/16 dst 10.2.0.0/24 proto udp sport 5000 dport 53 &&
+	sa add 0x1002 in mode transport replay-window 64 &&
+	qkd esp add src 2001:db8::1 dst 2001:db8::9 spi 4099 dir in dev qkd0 cipher otp \
+		mode tunnel replay-window 128 esn sel src 2001:db8:1::/48 interface lo &&
+	json 'len(d) == 3 and
+	      sorted(s["spi"] for s in d) == [0x1001, 0x1002, 0x1003] and
+	      all(s["dev"] == "qkd0" and s["cipher"] == "otp" and not s["dead"] and
+	          "packets" not in s for s in d)' qkd -j esp show
+}
+
+esp_show()
+{
+	json 'len(d) == 1 and d[0]["src"] == "192.0.2.1" and d[0]["dst"] == "192.0.2.9" and
+	      d[0]["mode"] == "tunnel" and d[0]["dir"] == "out" and d[0]["reqid"] == 7 and
+	      d[0]["if_id"] == 5 and d[0]["mark"] == 0x10 and d[0]["mark_mask"] == 0xff and
+	      d[0]["esn"] and d[0]["on_empty"] == "block" and
+	      d[0]["sel"] == {"src": "10.1.0.0", "src_prefix": 16, "dst": "10.2.0.0",
+	                      "dst_prefix": 24, "proto": 17, "sport": 5000, "dport": 53} and
+	      d[0]["packets"] == 0 and d[0]["key_bytes"] == 0 and
+	      d[0]["refused"]["icv"] == 0' \
+		qkd -j -s esp show spi 0x1001 dir out dev qkd0 &&
+	json 'len(d) == 2' qkd -j esp show dir in &&
+	json 'd == []' qkd -j esp show dev qkd1 &&
+	json 'd[0]["sel"]["interface"] == "lo" and d[0]["sel"]["src_prefix"] == 48 and
+	      d[0]["replay_window"] == 128' qkd -j esp show spi 0x1003 &&
+	qkd -s esp show spi 0x1002 | grep -qF 'proto esp spi 0x00001002 reqid 0 mode transport dir in dev qkd0 cipher otp' &&
+	json 'd[0]["sas"] == 3' qkd -j link show qkd0
+}
+
+# The number that is shown is the end of the handle that ip shows.
+esp_handle()
+{
+	local number
+
+	number=$(qkd esp show spi 0x1001 | sed -nE 's/.* sa 0x([0-9a-f]{16})$/\1/p') &&
+	ip xfrm state get src 192.0.2.1 dst 192.0.2.9 proto esp spi 0x1001 mark 0x10 mask 0xff |
+		grep -qE "aead otp 0x[0-9a-f]{16}$number 128"
+}
+
+esp_del()
+{
+	sa replace 0x1002 in mode transport replay-window 32 &&
+	json 'd[0]["replay_window"] == 32' qkd -j esp show spi 0x1002 &&
+	qkd esp del spi 0x1001 dir out dev qkd0 && qkd esp del spi 0x1002 dir in dev qkd0 &&
+	qkd esp delete dev qkd0 dir in spi 0x1003 && json 'd == []' qkd -j esp
+}
+
+# Events come out at once, a line each, though stdout is a file.
+monitor()
+{
+	local pids failed=0
+
+	qkd -j -t monitor >events.json &
+	pids=$!
+	qkd -t monitor dev qkd1 >events.time &
+	pids="$pids $!"
+	qkd monitor >events.text &
+	pids="$pids $!"
+	sleep 1
+	qkd link set qkd0 down
+	wait_for 5 grep -q 'qkd0: link-down label' events.text || failed=1
+	qkd link set qkd0 up
+	wait_for 5 grep -q 'qkd0: link-up label' events.text || failed=1
+	wait_for 5 grep -qE '^\[ *[0-9]+\.[0-9]{6}\] [0-9]+: qkd1: link-up' events.time || failed=1
+	wait_for 5 grep -q '"name":"qkd1".*"event":"link-up"' events.json || failed=1
+	# shellcheck disable=SC2086
+	kill $pids
+	wait
+	grep -q qkd0 events.time && failed=1
+	json '[e["reason"] for e in d if e["event"] == "link-down" and e["name"] == "qkd0"] ==
+	      ["operator"] and
+	      all(0 <= time.clock_gettime_ns(time.CLOCK_BOOTTIME) - e["time"] < 60e9 for e in d)' \
+		eval 'echo "[$(paste -sd, events.json)]"' || failed=1
+	return $failed
+}
+
+# A thing that only qkd_emu and root can do is refused to others, with words.
+unprivileged()
+{
+	local nobody="setpriv --reuid=65534 --regid=65534 --clear-groups"
+
+	gives 2 'CAP_NET_ADMIN' $nobody qkd link add x type emu peer name y &&
+	gives 2 'CAP_NET_ADMIN' $nobody qkd link set qkd0 down &&
+	gives 2 'CAP_NET_ADMIN is needed.' $nobody qkd monitor &&
+	gives 2 'Be root or a member of the group qkd.' $nobody qkd key read dev qkd0 &&
+	$nobody qkd link show qkd0 >/dev/null
+}
+
+helps()
+{
+	local object
+
+	for object in link key esp monitor; do
+		gives 0 "Usage: qkd" qkd $object help || return
+	done
+	gives 0 'Usage: qkd [ OPTIONS ] OBJECT' qkd help && gives 0 'Usage: qkd' qkd -h &&
+	gives 0 'Usage: qkd' qkd --help && gives 0 'qkd utility, ' qkd -V &&
+	gives 1 'Usage: qkd [ OPTIONS ] OBJECT' qkd && gives 1 'Usage: qkd key' qkd key &&
+	[ -z "$(qkd 2>/dev/null)" ] && [ -z "$(qkd help 2>&1 >/dev/null)" ]
+}
+
+# Every keyword of the help is known to the parser, the manual and completion.
+words_agree()
+{
+	local word failed=0 man=/usr/share/man/man8 completion
+
+	completion=/usr/share/bash-completion/completions/qkd
+	for object in link key esp; do
+		for word in $(qkd $object help | grep -oE '\b[a-z][a-z0-9-]+\b' | sort -u); do
+			case $word in
+			qkd|add|or|hex|bytes|name|process|path|to|new|of|mode|file|with|pipe|on|stdout|go)
+				continue ;;
+			esac
+			grep -qw -- "${word//-/.\?-}" "$man/qkd-$object.8" || {
+				echo "$object: $word is not in the manual"
+				failed=1
+			}
+			grep -qw -- "$word" $completion || {
+				echo "$object: $word is not completed"
+				failed=1
+			}
+		done
+	done
+	return $failed
+}
+
+# complete_words WORDS...: what completion offers for the last of them.
+complete_words()
+{
+	bash -c '
+. /usr/share/bash-completion/bash_completion
+. /usr/share/bash-completion/completions/qkd
+COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMP_LINE="$*" COMP_POINT=${#COMP_LINE}
+_qkd
+echo "${COMPREPLY[@]}"' bash "$@"
+}
+
+# completes EXPECTED WORDS...
+completes()
+{
+	local expected=$1 output
+	shift
+
+	output=$(complete_words "$@" | tr ' ' '\n' | sort | xargs)
+	[ "$output" = "$expected" ] || {
+		echo "$*: $output (expected $expected)"
+		return 1
+	}
+}
+
+completion()
+{
+	completes 'esp help key link monitor' qkd '' && completes link qkd li &&
+	completes link qkd -j -s l && completes '-json' qkd -j &&
+	completes 'set show' qkd link s && completes 'qkd0 qkd1' qkd link show q &&
+	completes 'bb84 bb84-decoy' qkd link set qkd0 protocol bb8 &&
+	completes 'max-age' qkd link set qkd0 m &&
+	completes 'control export' qkd key get dev qkd0 class '' &&
+	completes 'transport tunnel' qkd esp add dev qkd0 mode t &&
+	completes 'qkd0 qkd1' qkd esp add src 192.0.2.1 dev '' &&
+	completes 'in out' qkd esp show dir '' && completes 'dev help' qkd monitor ''
+}
+
+abbreviations()
+{
+	[ "$(qkd l sh qkd0 | head -n 1)" = "$(qkd link show qkd0 | head -n 1)" ] &&
+	[ "$(qkd -j li li)" != '' ] && [ "$(qkd e)" = "$(qkd esp show)" ] &&
+	gives 1 'command "s" is short for "set" and "show"' qkd link s &&
+	gives 1 'command "re" is unknown' qkd link re
+}
+
+ktap_print_header
+ktap_set_plan 37
+
+check "help and version" helps
+check "a pair is added" add_pair
+check "it is shown" show_pair
+check "its supply arrives" wait_for 20 has_key qkd0
+wait_for 20 has_key qkd1
+check "-s shows accounts that add up" statistics
+check "text" text_output
+check "colours where they are asked for" colors
+check "-p prints the same over many lines" pretty
+check "abbreviations" abbreviations
+check "each setting is read back" set_all
+check "stop and start" stop_start
+check "down and up" admin
+wait_for 20 has_key qkd0
+wait_for 20 has_key qkd1
+check "the export mask narrows" eval \
+	'qkd link add x0 type emu export control,export peer name x1 &&
+	 qkd link set x0 export control && json "d[0][\"export\"] == [\"control\"]" qkd -j link show x0 &&
+	 gives 2 "(attribute: export)" qkd link set x0 export export; rc=$?; qkd link del x0; [ $rc = 0 ]'
+check "a flipped bit and a lost block are asked for" eval \
+	'qkd link set qkd0 flip 1 lose 1 && wait_for 10 json "d[0][\"refused\"][\"mismatch\"] == 1 and
+	 sum(s[\"lost\"] for s in d[0][\"streams\"]) > 0" qkd -j -s link show qkd0'
+check "peers in namespaces" namespaces
+check "single ends from a seed" seeded
+check "a user link" user_link
+check "status by class" json \
+	'[s["class"] for s in d] == ["control", "rekey", "export"] and
+	 d[2]["size"] == 100 and d[2]["available"] < d[0]["available"] + 1' \
+	qkd -j key status dev qkd0 size 100
+check "status of one class" json 'len(d) == 1 and d[0]["class"] == "rekey"' \
+	qkd -j key status dev qkd0 class rekey
+check "a key is read, peeked at and claimed once" claimed
+check "keys under a context" with_context
+check "key goes to new files and pipes alone, and refusing takes none" places
+check "the fields of a key ID" id_fields
+check "who waits for key cannot be dumped" no_dumps
+check "SAs are added" esp_add
+check "and shown" esp_show
+check "under the handle that ip shows" esp_handle
+check "replaced and deleted" esp_del
+check "monitor" monitor
+(umask 077; head -c 65 /dev/zero >long; echo secret >short)
+check "words that make no sense: exit status 1" table <<'TABLE'
+1|object "foo" is unknown|qkd foo
+1|command "foo" is unknown|qkd link foo
+1|option "-x" is unknown|qkd -x link
+1|option -color=maybe is unknown|qkd -color=maybe link
+1|"foo" is unknown here, try "qkd link help"|qkd link set qkd0 foo
+1|the name of a link is needed|qkd link add
+1|a type is needed|qkd link add x
+1|"rate" needs a value|qkd link set qkd0 rate
+1|nothing to set|qkd link set qkd0
+1|"rate" was given already|qkd link set qkd0 rate 1mbit rate 2mbit
+1|"down" was given already|qkd link set qkd0 up down
+1|rate "10zbit" has no known unit|qkd link set qkd0 rate 10zbit
+1|rate "-1" is not a number|qkd link set qkd0 rate -1
+1|rate "inf" is not a number|qkd link set qkd0 rate inf
+1|rate "1e40" is too large|qkd link set qkd0 rate 1e40
+1|qber "51%" is too large|qkd link set qkd0 qber 51%
+1|qber "3z" has no known unit|qkd link set qkd0 qber 3z
+1|pad-low "64q" has no known unit|qkd link set qkd0 pad-low 64q
+1|reserve-control "4G" is too large|qkd link set qkd0 reserve-control 4G
+1|max-age "5" has no known unit|qkd link set qkd0 max-age 5
+1|export "raw" is not none, control|qkd link set qkd0 export raw
+1|protocol "bb85" is none of bb84|qkd link set qkd0 protocol bb85
+1|role "carol" is none of alice, bob|qkd link add x type emu role carol
+1|is not a name of 1 to 15 bytes|qkd link add sixteen-letters-x type emu
+1|"peer" needs "name NAME"|qkd link add x type emu peer y
+1|netns "nowhere": No such file|qkd link add x type emu peer name y netns nowhere
+1|nothing: No such file|qkd link add x type emu role alice gen 1 seed-file nothing
+1|no seed in it|qkd link add x type emu role alice gen 1 seed-file /dev/null
+1|more than 64 bytes|qkd link add x type emu role alice gen 1 seed-file long
+1|"type" is unknown here|qkd link set qkd0 type emu
+1|a link is needed|qkd key status
+1|a class is needed|qkd key get dev qkd0
+1|size is 1 to 2016 bytes|qkd key read dev qkd0 size 2017
+1|count is 1 to 64|qkd key read dev qkd0 count 65
+1|a key is needed|qkd key peek dev qkd0
+1|is not a UUID|qkd key peek dev qkd0 id 1234
+1|is not a UUID of version 8|qkd key show 4b1d0007-0b00-4001-8000-000000000000
+1|a place is needed|qkd key claim dev qkd0 id 4b1d0007-0b00-8001-8000-000000000000
+1|context "0x123" is not hexadecimal|qkd key get dev qkd0 class export context 0x123
+1|"src" is needed|qkd esp add
+1|"mode" is needed|qkd esp add src 192.0.2.1 dst 192.0.2.2 spi 256 dir in dev qkd0 cipher otp
+1|"spi" is needed|qkd esp del dev qkd0
+1|src "192.0.2" is not an address|qkd esp add src 192.0.2
+1|spi "x" is not a number|qkd esp add spi x
+1|spi "4294967296" is more than|qkd esp add spi 4294967296
+1|mark mask "z" is not a number|qkd esp add mark 1/z
+1|prefix length "33" is more than 32|qkd esp add sel src 192.0.2.0/33
+1|"sel" needs a selector|qkd esp add sel
+1|sport "65536" is more than|qkd esp add sel sport 65536
+1|interface "none0": No such device|qkd esp add sel interface none0
+1|"x" is unknown here|qkd monitor x
+TABLE
+check "what the kernel refuses: exit status 2, its words, the attribute" table <<'TABLE'
+2|no such link in this network namespace (attribute: name). Links are listed|qkd link show nope
+2|no such link|qkd link del nope
+2|no such link|qkd key status dev nope
+2|no such link in this network namespace (attribute: link-name)|qkd esp show dev nope spi 256 dir in
+2|a link of this name exists (attribute: name)|qkd link add qkd0 type emu peer name z
+2|unknown link type (attribute: type)|qkd link add x type nothing
+2|(attribute: role)|qkd link add x type user id a peer-id b
+2|(attribute: emu)|qkd link add x type user role alice id a peer-id b rate 1mbit
+2|(attribute: emu.gen)|qkd link add x type emu role alice gen 0 seed-file short
+2|(attribute: key-capacity)|qkd link add x type emu key-capacity 1G peer name y
+2|(attribute: class)|qkd key get dev qkd0 class rekey
+2|malformed key ID (attribute: id)|qkd key peek dev qkd0 id 00000000-0000-4000-8000-000000000000
+2|(attribute: spi)|qkd esp add src 192.0.2.1 dst 192.0.2.2 spi 255 dir in dev qkd0 cipher otp mode tunnel
+2|(attribute: cipher)|qkd esp add src 192.0.2.1 dst 192.0.2.2 spi 256 dir in dev qkd0 cipher aes mode tunnel
+2|(attribute: sel.dst)|qkd esp add src 192.0.2.1 dst 192.0.2.2 spi 256 dir in dev qkd0 cipher otp mode tunnel sel src 10.1.0.0/16 dst 2001:db8::/32
+2|(attribute: spi)|qkd esp del dev qkd0 spi 0x7777 dir in
+TABLE
+check "without privilege" unprivileged
+check "no refusal changed anything" json 'len(d) == 2 and d[0]["sas"] == 0' qkd -j link
+check "an unwritable stdout is an error" gives 1 'Cannot write' bash -c 'qkd -j link >/dev/full'
+check "completion" completion
+check "help, manual and completion have the same words" words_agree
+check "the pair is deleted from one end" eval \
+	'qkd link del qkd1 && json "d == []" qkd -j link show && [ -z "$(qkd link)" ]'
+
+exec 7>&- 8<&-
+rm -rf "$dir"
+ktap_finished
