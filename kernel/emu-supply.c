@@ -30,13 +30,13 @@ static const u32 emu_thresholds[] = {
 
 /**
  * emu_threshold() - QBER above which a protocol yields no key
- * @protocol: enum qkd_emu_protocol
+ * @protocol: enum qkd_emu_protocol, within the family's policy
  *
- * Return: in millionths; 0 for a protocol that is unknown.
+ * Return: in millionths.
  */
 u32 emu_threshold(u32 protocol)
 {
-	return protocol < ARRAY_SIZE(emu_thresholds) ? emu_thresholds[protocol] : 0;
+	return emu_thresholds[protocol];
 }
 
 /**
@@ -51,9 +51,10 @@ u32 emu_threshold(u32 protocol)
  */
 u32 emu_block_size(const struct emu *emu)
 {
-	u64 bytes_per_s = READ_ONCE(emu->set.rate) / BITS_PER_BYTE;
-	u64 bytes = div_u64(bytes_per_s * EMU_BLOCK_TIME, MSEC_PER_SEC);
-	u64 least = min_t(u64, bytes_per_s * EMU_BLOCK_WAIT, EMU_BLOCK_MIN);
+	u64 rate = READ_ONCE(emu->set.rate);
+	u64 least = min_t(u64, rate * EMU_BLOCK_WAIT / BITS_PER_BYTE,
+			  EMU_BLOCK_MIN);
+	u64 bytes = div_u64(rate * EMU_BLOCK_TIME, MSEC_PER_SEC * BITS_PER_BYTE);
 
 	bytes = clamp_t(u64, bytes, max_t(u64, least, EMU_BLOCK_STEP),
 			EMU_BLOCK_MAX);

@@ -36,7 +36,10 @@ static void emu_put(struct emu *emu)
 	kfree_sensitive(emu);
 }
 
-/* Parameters that can be set when a link is added and later on. */
+/*
+ * Parameters that can be set when a link is added and later on. The family's
+ * policy bounds those that are not checked here.
+ */
 static int parse_settings(struct nlattr **tb, struct emu_settings *set,
 			  struct netlink_ext_ack *extack)
 {
@@ -48,21 +51,10 @@ static int parse_settings(struct nlattr **tb, struct emu_settings *set,
 			return -ERANGE;
 		}
 	}
-	if (tb[QKD_A_EMU_PROTOCOL]) {
+	if (tb[QKD_A_EMU_PROTOCOL])
 		set->protocol = nla_get_u32(tb[QKD_A_EMU_PROTOCOL]);
-		if (!emu_threshold(set->protocol)) {
-			NL_SET_ERR_MSG_ATTR(extack, tb[QKD_A_EMU_PROTOCOL],
-					    "unknown protocol");
-			return -EINVAL;
-		}
-	}
 	if (tb[QKD_A_EMU_QBER])
 		set->qber = nla_get_u32(tb[QKD_A_EMU_QBER]);
-	if (set->qber > EMU_QBER_MAX) {
-		NL_SET_ERR_MSG_ATTR(extack, tb[QKD_A_EMU_QBER],
-				    "QBER is above 50 %");
-		return -ERANGE;
-	}
 	if (tb[QKD_A_EMU_STOPPED])
 		set->stopped = !!nla_get_u32(tb[QKD_A_EMU_STOPPED]);
 	if (tb[QKD_A_EMU_FLIP])

@@ -37,7 +37,6 @@ enum emu_limits {
 	EMU_BLOCKS	= 256,		/* per run */
 	EMU_FILLS	= 16,		/* per run, of a single end's rx */
 	EMU_STALE	= 16,		/* slices ahead of supply, none taken */
-	EMU_QBER_MAX	= 500000,
 };
 
 #define EMU_RATE_DEFAULT	1000000ULL
