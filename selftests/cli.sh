@@ -115,6 +115,15 @@ admin()
 	wait_for 5 json 'd[0]["state"] == "up" and "reason" not in d[0]' qkd -j link show qkd0
 }
 
+# The pools begin anew, so that there is room for the blocks that go wrong.
+faults()
+{
+	qkd link set qkd0 down && qkd link set qkd0 up && qkd link set qkd0 flip 1 lose 1 &&
+	wait_for 10 json 'd[0]["refused"]["mismatch"] == 1 and
+		sum(s["lost"] for s in d[0]["streams"]) > 0' qkd -j -s link show qkd0 &&
+	json 'd[0]["emu"]["flip"] == 0 and d[0]["emu"]["lose"] == 0' qkd -j link show qkd0
+}
+
 has_key()
 {
 	json 'all(s["available"] > 100 for s in d)' qkd -j key status dev "$1" size 64
@@ -175,6 +184,12 @@ pretty()
 	json 'len(d) == 2' qkd -j -p link && json 'len(d) == 2' qkd -pretty -json link
 }
 
+# Has the process gone to a namespace of its own?
+elsewhere()
+{
+	[ "$(readlink "/proc/$1/ns/net")" != "$(readlink /proc/self/ns/net)" ]
+}
+
 # A namespace by name, by process and by path.
 namespaces()
 {
@@ -183,7 +198,7 @@ namespaces()
 	ip netns add bob || return
 	ip netns exec bob sleep 60 &
 	pid=$!
-	wait_for 5 [ "$(readlink /proc/$pid/ns/net)" != "$(readlink /proc/self/ns/net)" ] || failed=1
+	wait_for 5 elsewhere $pid || failed=1
 	qkd link add n0 type emu peer name e0 netns bob &&
 	qkd link add n1 type emu peer name e1 netns /run/netns/bob &&
 	qkd link add n2 type emu peer name e2 netns $pid || failed=1
@@ -537,15 +552,13 @@ check "abbreviations" abbreviations
 check "each setting is read back" set_all
 check "stop and start" stop_start
 check "down and up" admin
-wait_for 20 has_key qkd0
-wait_for 20 has_key qkd1
 check "the export mask narrows" eval \
 	'qkd link add x0 type emu export control,export peer name x1 &&
 	 qkd link set x0 export control && json "d[0][\"export\"] == [\"control\"]" qkd -j link show x0 &&
 	 gives 2 "(attribute: export)" qkd link set x0 export export; rc=$?; qkd link del x0; [ $rc = 0 ]'
-check "a flipped bit and a lost block are asked for" eval \
-	'qkd link set qkd0 flip 1 lose 1 && wait_for 10 json "d[0][\"refused\"][\"mismatch\"] == 1 and
-	 sum(s[\"lost\"] for s in d[0][\"streams\"]) > 0" qkd -j -s link show qkd0'
+check "a flipped bit and a lost block are asked for" faults
+wait_for 20 has_key qkd0
+wait_for 20 has_key qkd1
 check "peers in namespaces" namespaces
 check "single ends from a seed" seeded
 check "a user link" user_link
