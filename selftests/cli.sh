@@ -478,7 +478,7 @@ words_agree()
 			qkd|add|or|hex|bytes|name|process|path|to|new|of|mode|file|with|pipe|on|stdout|go)
 				continue ;;
 			esac
-			grep -qw -- "${word//-/.\?-}" "$man/qkd-$object.8" || {
+			grep -qw -- "$word" "$man/qkd-$object.8" || {
 				echo "$object: $word is not in the manual"
 				failed=1
 			}
