@@ -352,6 +352,48 @@ no_dumps()
 	[ "$owner" = 0 ]
 }
 
+# Interrupted while it waits, it leaves no empty file.
+interrupted()
+{
+	local pid failed=0
+
+	rm -f a
+	qkd link add w0 type user role alice id a peer-id b export export || return
+	qkd key read dev w0 to a 2>/dev/null &
+	pid=$!
+	wait_for 5 [ -e a ] || failed=1
+	sleep 0.5
+	[ "$(stat -c %a a)" = 600 ] || failed=1
+	kill $pid
+	wait $pid
+	[ $? = 2 ] || failed=1
+	[ ! -e a ] || failed=1
+	qkd link del w0
+	return $failed
+}
+
+mode_of()
+{
+	[ "$(stat -c '%U:%G %a' "$(node w0)")" = "$*" ]
+}
+
+# The installed rule gives the node to the group, and its members may read it.
+udev()
+{
+	local failed=0 member
+
+	systemd-sysusers /usr/lib/sysusers.d/qkd.conf && getent group qkd &&
+	udevadm verify /usr/lib/udev/rules.d/60-qkd.rules &&
+	/usr/lib/systemd/systemd-udevd --daemon && udevadm control --ping || return
+	qkd link add w0 type user role alice id a peer-id b export export || return
+	wait_for 10 mode_of root:qkd 660 || failed=1
+	member="setpriv --reuid=65534 --regid=65534 --groups=$(getent group qkd | cut -d: -f3)"
+	gives 2 'not enough key now' $member qkd key read dev w0 nowait || failed=1
+	qkd link del w0
+	udevadm control --exit
+	return $failed
+}
+
 node()
 {
 	qkd link show "$1" | grep -oE '/dev/qkd[0-9]+'
@@ -537,7 +579,7 @@ abbreviations()
 }
 
 ktap_print_header
-ktap_set_plan 37
+ktap_set_plan 39
 
 check "help and version" helps
 check "a pair is added" add_pair
@@ -573,6 +615,8 @@ check "keys under a context" with_context
 check "key goes to new files and pipes alone, and refusing takes none" places
 check "the fields of a key ID" id_fields
 check "who waits for key cannot be dumped" no_dumps
+check "interrupted, it clears away what it began" interrupted
+check "udev gives the node to the group qkd" udev
 check "SAs are added" esp_add
 check "and shown" esp_show
 check "under the handle that ip shows" esp_handle

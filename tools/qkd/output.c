@@ -165,7 +165,7 @@ void out_flag(const char *key, const char *text, bool value)
 		fputs(text, stdout);
 }
 
-/* The largest unit that leaves a whole number, else three digits of it. */
+/* The largest unit that leaves a whole number, else four digits of it. */
 static void print_scaled(const char *before, uint64_t value, uint64_t step,
 			 const char *const *units, size_t n)
 {
@@ -177,7 +177,7 @@ static void print_scaled(const char *before, uint64_t value, uint64_t step,
 		i++;
 	}
 	if (value % factor)
-		printf("%s%.3g%s", before, (double)value / factor, units[i]);
+		printf("%s%.4g%s", before, (double)value / factor, units[i]);
 	else
 		printf("%s%" PRIu64 "%s", before, value / factor, units[i]);
 }

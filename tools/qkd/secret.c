@@ -2,6 +2,7 @@
 /* Memory and files for key: locked, never dumped, wiped. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -103,6 +104,22 @@ static int check_stdout(void)
 	return usage_error("others may read stdout, use \"to FILE\" or a pipe");
 }
 
+static void interrupted(int sig)
+{
+	(void)sig;
+}
+
+/* Who waits for key is woken, so that what was begun is cleared away. */
+static void catch_signals(void)
+{
+	static const int signals[] = { SIGHUP, SIGINT, SIGTERM };
+	const struct sigaction action = { .sa_handler = interrupted };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(signals); i++)
+		sigaction(signals[i], &action, NULL);
+}
+
 /* Opened before a key is taken, so that none is lost for want of a place. */
 int sink_open(struct sink *sink, const char *path)
 {
@@ -125,6 +142,7 @@ int sink_open(struct sink *sink, const char *path)
 	if (sink->fd < 0)
 		return usage_error("%s: %s", path, strerror(errno));
 	sink->path = path;
+	catch_signals();
 	return EXIT_OK;
 }
 
