@@ -4,7 +4,7 @@
 # messages made by hand: each operation, each refusal, and what must not change
 # by it; capabilities, namespaces, malformed messages, dumps of many objects.
 # memory: 2048
-# timeout: 600
+# timeout: 1800
 
 cd "$(dirname "$0")" || exit
 exec python3 netlink_test.py
