@@ -31,14 +31,23 @@ static const struct qkd_key_context qkd_read_context = {
 	.type	= QKD_CONTEXT_TYPE_NONE,
 };
 
-/* link->writer belongs to one file at a time: offsets have one source. */
+/*
+ * link->writer belongs to one file at a time: offsets have one source. The
+ * type's ops are there only as long as the link is registered.
+ */
 static int take_writer(struct qkd_link *link)
 {
+	int err;
+
+	err = qkd_link_lock_ops(link);
+	if (err)
+		return err;
 	if (!link->ops->user_supply)
-		return -EOPNOTSUPP;
-	if (test_and_set_bit_lock(0, &link->writer))
-		return -EBUSY;
-	return 0;
+		err = -EOPNOTSUPP;
+	else if (test_and_set_bit_lock(0, &link->writer))
+		err = -EBUSY;
+	qkd_link_unlock_ops(link);
+	return err;
 }
 
 static int qkd_chardev_open(struct inode *inode, struct file *file)

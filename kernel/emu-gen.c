@@ -357,6 +357,8 @@ static void emu_gen_start(struct emu *emu, const struct qkd_gen_params *p)
 	emu->clock = ktime_get_boottime_ns();
 	emu->reported_at = emu->clock;
 	emu->bits = 0;
+	emu->alarm = false;
+	emu_qber_changed(emu);
 }
 
 static int emu_gen_try(struct emu *emu, u16 label, u32 last,

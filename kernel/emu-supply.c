@@ -399,7 +399,10 @@ static void emu_sound(struct emu *emu, u32 event, u32 reason)
 
 /**
  * emu_qber_changed() - act on a QBER or protocol that was set
- * @emu: emulated link; its ends are registered
+ * @emu: emulated link
+ *
+ * Whether that is an alarm matters while there is a generation to supply; the
+ * next one looks anew.
  *
  * Context: may sleep, emu->lock held.
  */
@@ -409,7 +412,7 @@ void emu_qber_changed(struct emu *emu)
 
 	lockdep_assert_held(&emu->lock);
 	emu_tell(emu, alarm ? 0 : emu->reported_skr);
-	if (alarm == emu->alarm)
+	if (!emu->live || alarm == emu->alarm)
 		return;
 	emu->alarm = alarm;
 	emu_sound(emu, alarm ? QKD_EVENT_TYPE_QBER_ALARM :

@@ -277,10 +277,8 @@ static int start(struct emu *emu, struct netlink_ext_ack *extack)
 	mutex_lock(&emu->lock);
 	emu->ready = true;
 	err = emu_gen_begin(emu, emu->role - 1, extack);
-	if (!err) {
-		emu_qber_changed(emu);
+	if (!err)
 		emu_kick(emu, 0);
-	}
 	mutex_unlock(&emu->lock);
 	return err;
 }

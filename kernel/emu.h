@@ -103,7 +103,7 @@ struct emu_block {
  * @reported_at: when QBER and SKR were last reported
  * @reported_qber: what was said
  * @reported_skr: likewise
- * @alarm: QBER is above the threshold
+ * @alarm: QBER is above the threshold; while @live
  * @stale: said that rx is stale in this generation
  * @seed_len: in bytes
  * @seed: shared by both ends, or random for a pair

@@ -1297,11 +1297,16 @@ int qkd_link_delete(struct qkd_link *link)
 
 	mutex_lock(&qkd_newlink_lock);
 	if (!link->gone) {
+		const struct qkd_link_ops *ops = link->ops;
+
 		err = 0;
-		if (link->ops->delete)
-			link->ops->delete(link);
+		/* the link's own hold goes before the callback has returned */
+		__module_get(ops->owner);
+		if (ops->delete)
+			ops->delete(link);
 		else
 			qkd_link_unregister(link);
+		module_put(ops->owner);
 	}
 	mutex_unlock(&qkd_newlink_lock);
 	return err;
