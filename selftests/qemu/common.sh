@@ -9,7 +9,8 @@ export LC_ALL=C
 qemu_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 src_dir=$(cd "$qemu_dir/../.." && pwd)
 build_dir=${QKD_BUILD:-$src_dir/build}
-mkdir -p "$build_dir/logs" "$build_dir/locks"
+logs_dir=$src_dir/build/logs
+mkdir -p "$logs_dir" "$build_dir/locks"
 build_dir=$(cd "$build_dir" && pwd)
 
 die()
@@ -30,7 +31,7 @@ need_root()
 # with a line of progress now and then and the log's tail if it fails.
 step()
 {
-	local title=$1 log=$build_dir/logs/$2 start=$SECONDS last=$SECONDS pid rc=0
+	local title=$1 log=$logs_dir/$2 start=$SECONDS last=$SECONDS pid rc=0
 	shift 2
 
 	echo "# $title ..."
