@@ -1,0 +1,322 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Two machines talk through ESP that is encrypted with QKD key, byte for byte.
+# Runs in both guests; alice tells the story, bob does his part.
+# guests: 2
+# timeout: 300
+
+. "$(dirname "$0")/../lib.sh"
+
+CHUNKS=10
+CHUNK_KIB=640
+PACKET=1400
+RATE=20mbit
+SEED=/run/qkd/seed
+WIRE=/run/qkd/clear.pcap
+SAMPLE=/run/qkd/esp.pcap
+EVENTS=/run/qkd/events
+if [ "$ROLE" = alice ]; then
+	PEER=bob ME=192.0.2.1 THEM=192.0.2.2 OUT_SPI=0x1001 IN_SPI=0x1002
+	INNER=10.9.0.1 PEER_INNER=10.9.0.2
+else
+	PEER=alice ME=192.0.2.2 THEM=192.0.2.1 OUT_SPI=0x1002 IN_SPI=0x1001
+	INNER=10.9.0.2 PEER_INNER=10.9.0.1
+fi
+
+tell()
+{
+	[ "$ROLE" != alice ] || printf '%s\n' "$@"
+}
+
+title()
+{
+	tell "" "=== $*"
+}
+
+die()
+{
+	echo "$ROLE: the demo failed: $*"
+	exit 1
+}
+
+clean_up()
+{
+	jobs -p | xargs -r kill 2>/dev/null
+	ip xfrm policy flush
+	qkd link del qkd0 2>/dev/null
+}
+
+# together NAME: both have come here
+together()
+{
+	barrier "$1" || die "$PEER has gone"
+}
+
+# run COMMAND...: shows the command and what it prints, at alice; at bob the same
+# in silence.
+run()
+{
+	tell "$ROLE# $*"
+	if [ "$ROLE" = alice ]; then
+		"$@" 2>&1 | sed 's/^/    /'
+		[ "${PIPESTATUS[0]}" -eq 0 ] || die "$*"
+	else
+		"$@" >/run/qkd/output 2>&1 || die "$*: $(tail -n 1 /run/qkd/output)"
+	fi
+}
+
+# stream pad|key NAME: a number of our tx stream; sa NAME: of our outbound SA
+stream()
+{
+	qkd -j -s link show qkd0 |
+		jq ".[0].streams[] | select(.dir == \"out\" and (.stream | endswith(\"$1\"))) | .$2"
+}
+
+sa()
+{
+	qkd -j -s esp show dev qkd0 spi $OUT_SPI dir out | jq ".[0].$1"
+}
+
+level_is()
+{
+	[ "$(stream pad live)" -ge "$1" ]
+}
+
+share_seed()
+{
+	umask 077
+	if [ "$ROLE" = alice ]; then
+		head -c 32 /dev/urandom >$SEED
+		put_value seed "$(od -An -v -tx1 $SEED | tr -d ' \n')"
+	else
+		printf '%b' "$(get_value seed | sed 's/../\\x&/g')" >$SEED
+	fi
+}
+
+link_up()
+{
+	tell "alice and bob are two machines, joined by an Ethernet."
+	title "An emulated QKD link: both ends know a seed and compute the same key"
+	tell "    (for tests and demos alone: real key comes from real QKD)"
+	run qkd link add qkd0 type emu role "$ROLE" seed-file $SEED gen "$QKD_GEN" \
+		rate $RATE pad-capacity 4M
+	qkd monitor dev qkd0 >$EVENTS 2>&1 &
+	tell "    key arrives ..."
+	wait_for 30 level_is $((3 << 20)) || die "no key arrives"
+	run qkd link show qkd0
+	together link
+}
+
+tunnel_up()
+{
+	title "A tunnel under a one-time pad: two SAs that take their key from the link"
+	ip addr add $INNER/32 dev lo
+	run qkd esp add src $ME dst $THEM spi $OUT_SPI dir out dev qkd0 cipher otp \
+		mode tunnel reqid 1
+	run qkd esp add src $THEM dst $ME spi $IN_SPI dir in dev qkd0 cipher otp \
+		mode tunnel reqid 1 replay-window 1024
+	run ip xfrm policy add src $INNER dst $PEER_INNER dir out \
+		tmpl src $ME dst $THEM proto esp reqid 1 mode tunnel
+	run ip xfrm policy add src $PEER_INNER dst $INNER dir in \
+		tmpl src $THEM dst $ME proto esp reqid 1 mode tunnel
+	run ip route add $PEER_INNER via $THEM src $INNER
+	# whatever of the tunnel's traffic leaves without ESP
+	tcpdump -Q out -U -n -i eth0 -w $WIRE "ip and not proto 50" 2>/dev/null &
+	CLEAR_PID=$!
+	wait_for 20 test -s $WIRE || die "tcpdump does not start"
+	together tunnel
+}
+
+show_no_key()
+{
+	title "The SA shows a number where other ciphers show their key"
+	run ip xfrm state list spi $OUT_SPI
+	ip xfrm state | grep aead | grep -vqE 'aead otp 0x0{24}[0-9a-f]{8} 128$' &&
+		die "ip xfrm state shows more than a number"
+	tell "    (the last number of \"aead\" is the SA's, public; the key is nowhere)"
+}
+
+ping_and_watch()
+{
+	title "Ping through the tunnel, and what the wire shows"
+	[ "$ROLE" = alice ] || { together ping; return; }
+	tcpdump -Q out -l -n -x -c 2 -i eth0 esp >/run/qkd/esp 2>/dev/null &
+	sleep 2
+	run ping -n -c 3 -i 0.3 $PEER_INNER
+	wait $!
+	sed 's/^/    /' /run/qkd/esp
+	grep -q 'ESP(spi=0x00001001' /run/qkd/esp || die "no ESP on the wire"
+	PINGS="3 of 3 pings"
+	together ping
+}
+
+# numbers: packets and bytes of pad that the SA has spent, bytes of pad supplied,
+# bytes of pad in the pool; all of one moment
+numbers()
+{
+	qkd -j -s esp show dev qkd0 spi $OUT_SPI dir out |
+		jq -r '.[0] | "\(.packets) \(.key_bytes)"'
+	qkd -j -s link show qkd0 |
+		jq -r '.[0].streams[] | select(.stream == "a2b-pad") | "\(.supplied) \(.live)"'
+}
+
+# table PID: a line a second, until the process ends.
+table()
+{
+	local was now row=0 spent packets
+
+	printf '    %6s %12s %13s %8s %12s %12s\n' second "pad in pool" "key rate" \
+		packets "pad spent" "per packet"
+	mapfile -t was < <(date +%s%3N; numbers | tr ' ' '\n')
+	while kill -0 "$1" 2>/dev/null; do
+		sleep 1
+		mapfile -t now < <(date +%s%3N; numbers | tr ' ' '\n')
+		packets=$((now[1] - was[1])) spent=$((now[2] - was[2])) row=$((row + 1))
+		printf '    %6d %8d KiB %6d kbit/s %8d %8d KiB %6d bytes\n' $row \
+			$((now[4] >> 10)) $(((now[3] - was[3]) * 8 / (now[0] - was[0]))) \
+			$packets $((spent >> 10)) $((packets ? spent / packets : 0))
+		was=("${now[@]}")
+		[ $row -lt 60 ] || die "the file does not get through"
+	done
+}
+
+# The file, a piece every second, so that the table has something to show.
+chunks()
+{
+	local n
+
+	for ((n = 0; n < CHUNKS; n++)); do
+		dd if=/run/qkd/file bs=${CHUNK_KIB}K skip=$n count=1 status=none
+		sleep 0.8
+	done
+}
+
+move_file()
+{
+	local sum
+
+	title "A file of $((CHUNKS * CHUNK_KIB)) KiB moves through it; the pool drains and fills"
+	if [ "$ROLE" = bob ]; then
+		socat -u TCP-LISTEN:7000,reuseaddr OPEN:/run/qkd/file,creat,trunc &
+		wait_for 10 sh -c "ss -ltn | grep -q :7000"
+		together listening
+		wait $!
+		put_value sum "$(sha256sum </run/qkd/file | cut -c 1-64)"
+		return
+	fi
+	head -c $((CHUNKS * CHUNK_KIB))K /dev/urandom >/run/qkd/file
+	sum=$(sha256sum </run/qkd/file | cut -c 1-64)
+	tcpdump -Q out -U -n -c 100 -i eth0 -w $SAMPLE esp 2>/dev/null &
+	wait_for 20 test -s $SAMPLE || die "tcpdump does not start"
+	together listening
+	chunks | socat -u - TCP:$PEER_INNER:7000 &
+	table $!
+	wait $! || die "the file was not sent"
+	[ "$(get_value sum)" = "$sum" ] || die "the file arrived changed"
+	tell "    it arrived unchanged: sha256 ${sum:0:16}..."
+}
+
+# The link's bytes follow from the seed: a program that shares no code with the
+# module recomputes them and opens what was on the wire.
+recompute()
+{
+	title "Each packet is text XOR the pad that its IV names, and no byte serves twice"
+	if [ "$ROLE" = alice ]; then
+		run ../ref/ref.py check-pcap --seed-file $SEED --gen "$QKD_GEN" \
+			--min-packets 100 --pcap $SAMPLE
+	fi
+	together recomputed
+}
+
+stop_supply()
+{
+	local before after
+
+	title "QKD stops. Traffic goes on while key lasts, then it stops: no fallback"
+	run qkd link set qkd0 stop
+	together stopped
+	if [ "$ROLE" = alice ]; then
+		before=$(sa packets)
+		# UDP, until the kernel says that there is no key
+		while level_is $((PACKET + 64)); do
+			head -c 1M /dev/zero | timeout 20 socat -u -b $PACKET - \
+				UDP-SENDTO:$PEER_INNER:9 2>/run/qkd/refusal
+		done
+		tell "    $(($(sa packets) - before)) more packets took the rest of the pad"
+		REFUSED_BEFORE=$(sa refused.no_key)
+		tell "alice# ping -n -c 3 -s $PACKET $PEER_INNER"
+		ping -n -c 3 -i 0.5 -s $PACKET -W 1 $PEER_INNER >/run/qkd/ping 2>&1 &&
+			die "a ping passed without key"
+		sed '/^$/d;s/^/    /' /run/qkd/ping
+		run qkd -s esp show spi $OUT_SPI dir out dev qkd0
+		after=$(sa refused.no_key)
+		[ "$after" -gt "$REFUSED_BEFORE" ] || die "no refusal was counted"
+		REFUSED=$after
+		wait_for 10 grep -q key-empty $EVENTS || die "no event says key-empty"
+		tell "alice# qkd monitor dev qkd0"
+		grep -E 'key-(low|empty)' $EVENTS | tail -n 2 | sed 's/^/    /'
+	fi
+	together empty
+}
+
+resume_supply()
+{
+	title "QKD resumes, and so does traffic"
+	run qkd link set qkd0 start
+	wait_for 30 level_is $((64 << 10)) || die "no key arrives again"
+	together resumed
+	[ "$ROLE" = alice ] && run ping -n -c 2 -i 0.3 $PEER_INNER
+	together answered
+}
+
+# The accounts of both ends must add up; the reference checks them.
+check_accounts()
+{
+	sleep 1
+	qkd -j -s link show qkd0 >/run/qkd/accounts
+	../ref/ref.py accounts /run/qkd/accounts >/run/qkd/problems 2>&1 ||
+		die "accounts: $(head -n 1 /run/qkd/problems)"
+}
+
+count_clear()
+{
+	kill "$CLEAR_PID" 2>/dev/null
+	wait "$CLEAR_PID" 2>/dev/null
+	tcpdump -n -r $WIRE 2>/dev/null | wc -l
+}
+
+summary()
+{
+	local clear packets spent supplied
+
+	packets=$(sa packets) spent=$(sa key_bytes)
+	supplied=$(($(stream pad supplied) + $(stream key supplied)))
+	clear=$(count_clear)
+	if [ "$ROLE" = bob ]; then
+		put_value clear "$clear"
+		return
+	fi
+	clear=$((clear + $(get_value clear)))
+	[ $clear -eq 0 ] || die "$clear packets left in clear"
+	title "Summary"
+	tell "link    qkd0, emulated, generation $QKD_GEN: $((supplied >> 10)) KiB of key came to alice's end" \
+	     "tunnel  ESP under a one-time pad: $PINGS, a file of $((CHUNKS * CHUNK_KIB)) KiB unchanged" \
+	     "key     $((spent >> 10)) KiB for $packets packets, $((spent / packets)) bytes each, each byte once; accounts add up" \
+	     "wire    ESP only, $clear packets in clear, 100 recomputed from the seed; ip xfrm state shows no key" \
+	     "outage  without key traffic stopped ($REFUSED packets refused), with key it came back"
+}
+
+cd "$(dirname "$0")" || exit 1
+trap clean_up EXIT
+share_seed
+link_up
+tunnel_up
+show_no_key
+ping_and_watch
+move_file
+recompute
+stop_supply
+resume_supply
+check_accounts
+summary
+together end
