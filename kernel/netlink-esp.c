@@ -587,6 +587,8 @@ int qkd_nl_esp_dump_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 
 	BUILD_BUG_ON(sizeof(*dump) > sizeof(cb->ctx));
 	err = qkd_nl_admin(cb->skb, cb->extack);
+	if (!err)
+		err = qkd_nl_dump_plain(cb);
 	if (err)
 		return err;
 	for (index = dump->index; (link = qkd_link_next(net, &index)); index++) {

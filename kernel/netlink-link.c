@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The operations link-new, -del, -set, -get and -dump. */
+#include <linux/capability.h>
 #include <linux/ctype.h>
 #include <linux/kmod.h>
 #include <linux/user_namespace.h>
@@ -266,10 +267,12 @@ static bool type_is_valid(const char *type)
 }
 
 /*
- * Loading is allowed here although cb_lock is held, since a link driver
- * registers no netlink family.
+ * A type's module is loaded for the administrator of the machine alone: root of
+ * a container has no say in what code the kernel runs. Loading is allowed here
+ * although cb_lock is held, since a link driver registers no netlink family.
  */
-static const struct qkd_link_ops *find_type(struct genl_info *info)
+static const struct qkd_link_ops *find_type(struct sk_buff *skb,
+					    struct genl_info *info)
 {
 	const struct nlattr *attr = info->attrs[QKD_A_LINK_TYPE];
 	const struct qkd_link_ops *ops;
@@ -284,7 +287,7 @@ static const struct qkd_link_ops *find_type(struct genl_info *info)
 		return ERR_PTR(-EINVAL);
 	}
 	ops = qkd_link_type_get(type);
-	if (!ops) {
+	if (!ops && netlink_capable(skb, CAP_NET_ADMIN)) {
 		request_module("qkd-link-%s", type);
 		ops = qkd_link_type_get(type);
 	}
@@ -333,7 +336,7 @@ static int add_link(struct sk_buff *skb, struct genl_info *info,
 	const struct qkd_link_ops *ops;
 	int err;
 
-	ops = find_type(info);
+	ops = find_type(skb, info);
 	if (IS_ERR(ops))
 		return PTR_ERR(ops);
 	err = check_type(info, ops);
@@ -476,7 +479,9 @@ static int link_set(struct qkd_link *link, struct genl_info *info)
 	if (err || !admin)
 		return err;
 	err = qkd_link_set_admin(link, nla_get_u32(admin), info->extack);
-	if (err)
+	if (err == -ENODEV)
+		NL_SET_ERR_MSG(info->extack, "the link is being deleted");
+	else if (err)
 		qkd_nl_blame(info, QKD_A_LINK_ADMIN);
 	return err;
 }
@@ -730,8 +735,11 @@ int qkd_nl_link_dump_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 	struct net *net = sock_net(cb->skb->sk);
 	u32 index = cb->args[0];
 	struct qkd_link *link;
-	int err = 0;
+	int err;
 
+	err = qkd_nl_dump_plain(cb);
+	if (err)
+		return err;
 	while ((link = qkd_link_next(net, &index))) {
 		err = dump_link(skb, cb, link);
 		qkd_link_put(link);

@@ -44,6 +44,23 @@ int qkd_nl_admin(struct sk_buff *skb, struct netlink_ext_ack *extack)
 }
 
 /**
+ * qkd_nl_dump_plain - refuse attributes in a dump's request
+ * @cb: the dump
+ *
+ * Dumps have no policy, so genl ignores attributes. A filter that a later
+ * kernel may know must not be answered with everything.
+ *
+ * Return: 0 or -EINVAL.
+ */
+int qkd_nl_dump_plain(struct netlink_callback *cb)
+{
+	if (!nlmsg_attrlen(cb->nlh, GENL_HDRLEN))
+		return 0;
+	NL_SET_ERR_MSG(cb->extack, "a dump takes no attributes");
+	return -EINVAL;
+}
+
+/**
  * qkd_nl_has - check that a request has an attribute
  * @info: the request
  * @type: the attribute
@@ -216,7 +233,9 @@ int qkd_nl_gen_begin_doit(struct sk_buff *skb, struct genl_info *info)
 	if (err)
 		goto put_link;
 	err = qkd_link_gen_begin(link, &p, info->extack);
-	if (err)
+	if (err == -ENODEV)
+		NL_SET_ERR_MSG(info->extack, "the link is being deleted");
+	else if (err)
 		qkd_nl_blame(info, gen_begin_culprit(link, &p, err));
 put_link:
 	qkd_link_put(link);

@@ -8,6 +8,7 @@
 
 /* netlink.c */
 int qkd_nl_admin(struct sk_buff *skb, struct netlink_ext_ack *extack);
+int qkd_nl_dump_plain(struct netlink_callback *cb);
 bool qkd_nl_has(struct genl_info *info, u32 type);
 void qkd_nl_blame(struct genl_info *info, u32 type);
 struct qkd_link *qkd_nl_link(struct genl_info *info);

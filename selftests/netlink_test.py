@@ -623,6 +623,12 @@ def test_keys_refused(k, q):
         q.do('key-commit', {'link-name': 'kb', 'handle': rival})
         refused(k, q, 'key-commit', {'link-name': 'kb', 'handle': peeks[3]}, E.EALREADY,
                 'handle')
+        many = {'link-name': 'ka', 'class': 'export', 'size': 32, 'count': 64}
+        for _ in range(14):
+            q.do('key-get', many)
+        taken = q.link('ka')['stat'][1]['taken']
+        refused(k, q, 'key-get', many, E.ENOSPC, 'size')
+        k.equal('a full table burns nothing', q.link('ka')['stat'][1]['taken'], taken)
         pair.close()
 
     with k.case('handles go with their socket'):
@@ -773,6 +779,44 @@ def test_user_namespace(k, q):
         delete(q, 'outer')
 
 
+def test_autoload(k, q):
+    with k.case("a type's module is loaded for the machine's administrator alone"):
+        helper = '/proc/sys/kernel/modprobe'
+        with open(helper, encoding='ascii') as file:
+            before = file.read()
+        log = '/tmp/netlink-modprobe.log'
+        script = '/tmp/netlink-modprobe'
+        with open(script, 'w', encoding='ascii') as file:
+            file.write(f'#!/bin/sh\necho "$@" >>{log}\n')
+        os.chmod(script, 0o755)
+        asked = lambda kind: kind in open(log, encoding='ascii').read()
+        open(log, 'w', encoding='ascii').close()
+        try:
+            with open(helper, 'w', encoding='ascii') as file:
+                file.write(script)
+            for kind in ('nosuch', 'no-such9'):
+                refused(k, q, 'link-new', {'name': 'x', **USER, 'type': kind},
+                        E.EOPNOTSUPP, 'type')
+                k.expect(f'{kind}: asked for', asked('qkd-link-' + kind + '\n'))
+            refused(k, q, 'link-new', {'name': 'x', **USER, 'type': '../evil'},
+                    E.EINVAL, 'type')
+            k.expect('a bad name: not asked for', not asked('evil'))
+
+            def inside():
+                enter_user_namespace()
+                try:
+                    new(Qkd(), 'x', type='container')
+                except NlError as error:
+                    return '' if error.error == E.EOPNOTSUPP else str(error)
+                return 'added'
+
+            k.equal('inside', in_child(inside), '')
+            k.expect('a container: not asked for', not asked('container'))
+        finally:
+            with open(helper, 'w', encoding='ascii') as file:
+                file.write(before)
+
+
 def test_namespaces(k, q):
     with k.case('links are of one network namespace'):
         pair = Pair(q, 'n', export=['export'])
@@ -880,6 +924,8 @@ def test_malformed(k, q):
             bad(f'command {cmd}', (E.EOPNOTSUPP,), cmd, ma)
         for cmd in ('link-dump', 'esp-dump'):
             bad(cmd + ' as do', (E.EOPNOTSUPP,), cmd, b'')
+            bad(cmd + ' with an attribute', (E.EINVAL,), cmd, ma,
+                flags=Netlink.NLM_F_DUMP)
         for cmd in set(COMMANDS) - {'link-dump', 'esp-dump', 'event'}:
             bad(cmd + ' as dump', (E.EOPNOTSUPP,), cmd, ma, flags=Netlink.NLM_F_DUMP)
         bad('type of no family', (E.ENOENT, E.EINVAL), 'link-get', ma, nl_type=0x7ff0)
@@ -1266,8 +1312,8 @@ def main():
     k, q = Ktap(), Qkd()
     for test in (test_family, test_new, test_new_refused, test_naming, test_set, test_gen,
                  test_block, test_driver_links, test_keys, test_keys_refused,
-                 test_capabilities, test_user_namespace, test_namespaces, test_malformed,
-                 test_esp, test_events, test_secrets, test_dumps):
+                 test_capabilities, test_user_namespace, test_autoload, test_namespaces,
+                 test_malformed, test_esp, test_events, test_secrets, test_dumps):
         try:
             test(k, q)
         except NlError as error:
