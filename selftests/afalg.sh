@@ -44,7 +44,7 @@ module_is_held()
 {
 	local rc=1
 
-	python3 - <<'END' &
+	python3 - >/dev/null 2>&1 <<'END' &
 import socket, time
 s = socket.socket(socket.AF_ALG, socket.SOCK_SEQPACKET)
 s.bind(('aead', 'qkd(otp)'))
@@ -54,8 +54,8 @@ END
 	wait_for 10 test -e /tmp/bound
 	rmmod qkd_emu
 	rmmod qkd 2>/tmp/why || rc=0
-	kill %1
-	wait %1 2>/dev/null
+	kill $!
+	wait $!
 	[ $rc -eq 0 ] && grep -q 'in use' /tmp/why
 }
 

@@ -157,7 +157,7 @@ def reflected(lab):
     lab.check("alice's packet sent back to her: icv, the streams differ", got, {'icv': 1})
 
 
-def unlogged(lab):
+def forged_flood(lab):
     """A thousand forgeries that name one slice take nothing of it."""
     frames, data = lab.hold(1)
     before = wire.counters('bob', 'in')

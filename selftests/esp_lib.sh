@@ -23,8 +23,10 @@ in_bob()
 	ip netns exec bob "$@"
 }
 
+# Fragments of large packets must not be lost to small queues.
 wire_up()
 {
+	sysctl -q net.core.netdev_max_backlog=20000
 	ip netns add alice
 	ip netns add bob
 	ip link add va netns alice address 02:00:00:00:00:01 type veth \
@@ -40,7 +42,8 @@ wire_end()
 	local n="ip -n $1"
 
 	ip netns exec "$1" sysctl -q net.ipv6.conf.all.accept_dad=0 \
-		net.ipv6.conf.default.accept_dad=0
+		net.ipv6.conf.default.accept_dad=0 \
+		net.ipv4.ipfrag_high_thresh=67108864 net.ipv6.ip6frag_high_thresh=67108864
 	$n link set lo up
 	$n addr add 10.1.0.$3/24 dev "$2"
 	$n addr add fd00:1::$3/64 dev "$2" nodad
@@ -177,6 +180,7 @@ same_at_both_ends()
 		for what in .packets .bytes .key_bytes; do
 			[ "$(sa $ns out $what)" = "$(sa $peer in $what)" ] || {
 				echo "$what: $(sa $ns out $what) from $ns, $(sa $peer in $what) at $peer"
+				tell
 				return 1
 			}
 		done
@@ -188,8 +192,21 @@ refused_nothing()
 {
 	ip netns exec "$1" qkd -j -s esp show |
 		jq -e 'all(.[]; .refused | add == 0)' >/dev/null && return
-	ip netns exec "$1" qkd -s esp show
+	tell
 	return 1
+}
+
+# What the counters say, for a failure.
+tell()
+{
+	local ns
+
+	for ns in alice bob; do
+		echo "$ns:"
+		ip netns exec $ns qkd -s esp show | grep -A1 packets
+		ip netns exec $ns grep -v '[[:space:]]0$' /proc/net/xfrm_stat
+		ip netns exec $ns nstat -as 2>/dev/null | grep -E 'Reasm|Discards|Errors|Drop'
+	done
 }
 
 # python_checks SCRIPT [ARG...]: passes its "ok - ..." and "not ok - ..." on
