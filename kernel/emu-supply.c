@@ -415,6 +415,7 @@ void emu_qber_changed(struct emu *emu)
 	if (!emu->live || alarm == emu->alarm)
 		return;
 	emu->alarm = alarm;
+	emu->bits = 0;
 	emu_sound(emu, alarm ? QKD_EVENT_TYPE_QBER_ALARM :
 			       QKD_EVENT_TYPE_QBER_CLEAR,
 		  alarm ? QKD_REASON_QBER : QKD_REASON_NONE);
