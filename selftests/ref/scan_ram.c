@@ -17,8 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define RUN	16
-#define WORD	8
+#define RUN 16
+#define WORD 8
 
 struct file {
 	const uint8_t *bytes;
@@ -27,7 +27,7 @@ struct file {
 
 struct table {
 	uint64_t *sieve;
-	uint32_t *slot;		/* index of a word + 1 */
+	uint32_t *slot; /* index of a word + 1 */
 	unsigned int bits;
 };
 
@@ -44,7 +44,9 @@ static struct file map(const char *path)
 		exit(2);
 	}
 	file.size = st.st_size;
-	bytes = file.size ? mmap(NULL, file.size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
+	bytes = file.size ?
+			mmap(NULL, file.size, PROT_READ, MAP_PRIVATE, fd, 0) :
+			NULL;
 	if (bytes == MAP_FAILED) {
 		fprintf(stderr, "%s: %s\n", path, strerror(errno));
 		exit(2);
@@ -73,7 +75,7 @@ static void fill(struct table *table, struct file secrets)
 
 	for (table->bits = 16; (1ull << table->bits) < words * 2; table->bits++)
 		;
-	table->sieve = calloc(1ull << table->bits, 2);		/* 16 bits a slot */
+	table->sieve = calloc(1ull << table->bits, 2); /* 16 bits a slot */
 	table->slot = calloc(1ull << table->bits, sizeof(*table->slot));
 	if (!table->sieve || !table->slot || words >= UINT32_MAX) {
 		fprintf(stderr, "scan_ram: out of memory\n");
@@ -84,15 +86,16 @@ static void fill(struct table *table, struct file secrets)
 		h = hash(load(secrets.bytes + i * WORD));
 		at = h >> (64 - table->bits - 4);
 		table->sieve[at / 64] |= 1ull << at % 64;
-		for (at = h >> (64 - table->bits); table->slot[at]; at = (at + 1) & mask)
+		for (at = h >> (64 - table->bits); table->slot[at];
+		     at = (at + 1) & mask)
 			;
 		table->slot[at] = i + 1;
 	}
 }
 
 /* Prints the run about dump[at], which equals the word at @where. */
-static void report(struct file dump, struct file secrets, size_t at, size_t where,
-		   size_t *end)
+static void report(struct file dump, struct file secrets, size_t at,
+		   size_t where, size_t *end)
 {
 	size_t back = 0, length = WORD;
 
@@ -130,8 +133,10 @@ int main(int argc, char **argv)
 			continue;
 		for (i = h >> (64 - table.bits); table.slot[i];
 		     i = (i + 1) & ((1ull << table.bits) - 1))
-			if (load(secrets.bytes + (table.slot[i] - 1ull) * WORD) == word)
-				report(dump, secrets, at, (table.slot[i] - 1ull) * WORD, &end);
+			if (load(secrets.bytes +
+				 (table.slot[i] - 1ull) * WORD) == word)
+				report(dump, secrets, at,
+				       (table.slot[i] - 1ull) * WORD, &end);
 	}
 	return 0;
 }
