@@ -508,27 +508,29 @@ helps()
 	[ -z "$(qkd 2>/dev/null)" ] && [ -z "$(qkd help 2>&1 >/dev/null)" ]
 }
 
-# Every keyword of the help is known to the parser, the manual and completion.
+words_of()
+{
+	grep -ohE '\b[a-z][a-z0-9]+(-[a-z0-9]+)*\b' "$@" | sort -u
+}
+
+# Every word of the help is in the manual and known to completion, except for
+# those of its own sentences.
 words_agree()
 {
-	local word failed=0 man=/usr/share/man/man8 completion
+	local object missing failed=0
 
-	completion=/usr/share/bash-completion/completions/qkd
+	words_of /usr/share/bash-completion/completions/qkd >completed
+	tr ' ' '\n' <<<"add or hex bytes name process path to new of mode file with pipe
+		on stdout go qkd" | words_of >sentences
 	for object in link key esp; do
-		for word in $(qkd $object help | grep -oE '\b[a-z][a-z0-9-]+\b' | sort -u); do
-			case $word in
-			qkd|add|or|hex|bytes|name|process|path|to|new|of|mode|file|with|pipe|on|stdout|go)
-				continue ;;
-			esac
-			grep -qw -- "$word" "$man/qkd-$object.8" || {
-				echo "$object: $word is not in the manual"
-				failed=1
-			}
-			grep -qw -- "$word" $completion || {
-				echo "$object: $word is not completed"
-				failed=1
-			}
-		done
+		words_of "/usr/share/man/man8/qkd-$object.8" >manual
+		qkd $object help | words_of | comm -23 - sentences >words
+		[ "$(wc -l <words)" -gt 15 ] || failed=1
+		missing=$(comm -23 words manual; comm -23 words completed)
+		[ -z "$missing" ] || {
+			echo "$object: not in the manual or not completed:" $missing
+			failed=1
+		}
 	done
 	return $failed
 }
