@@ -25,8 +25,8 @@
 #include <qkd/qkd.h>
 #include "kselftest_harness.h"
 
-#define ID	QKD_KEY_ID_LEN
-#define RATE	20000000
+#define ID QKD_KEY_ID_LEN
+#define RATE 20000000
 
 enum { ALICE, BOB, ENDS };
 
@@ -66,7 +66,7 @@ static void interruptible(int sig)
 {
 	struct sigaction sa = { .sa_handler = no_handler };
 
-	sigaction(sig, &sa, NULL);	/* without SA_RESTART */
+	sigaction(sig, &sa, NULL); /* without SA_RESTART */
 }
 
 /* A call that blocks, made by a thread. */
@@ -121,7 +121,7 @@ static uint64_t burnt(struct qkd_ctx *ctx, const char *name)
 	struct qkd_link link;
 
 	return qkd_link_get(ctx, qkd_by_name(name), &link) ? ~0ULL :
-		link.refused.burnt;
+							     link.refused.burnt;
 }
 
 /*
@@ -187,13 +187,14 @@ FIXTURE_SETUP(key)
 	ASSERT_EQ(0, qkd_open(&self->ctx));
 	/* a test before that ended early */
 	qkd_link_del(self->ctx, qkd_by_name(emu_names[ALICE]));
-	ASSERT_EQ(0, add_emu(self->ctx, QKD_EXPORT_MASK_CONTROL |
-					QKD_EXPORT_MASK_EXPORT)) {
+	ASSERT_EQ(0, add_emu(self->ctx,
+			     QKD_EXPORT_MASK_CONTROL | QKD_EXPORT_MASK_EXPORT))
+	{
 		TH_LOG("%s", qkd_error_text(self->ctx));
 	}
 	for (i = 0; i < ENDS; i++) {
-		self->fd[i] = qkd_node_open(self->ctx, qkd_by_name(emu_names[i]),
-					    O_RDONLY);
+		self->fd[i] = qkd_node_open(
+			self->ctx, qkd_by_name(emu_names[i]), O_RDONLY);
 		ASSERT_LE(0, self->fd[i]);
 		ASSERT_EQ(POLLIN, wait_poll(self->fd[i], POLLIN));
 	}
@@ -213,8 +214,8 @@ TEST_F(key, sizes)
 {
 	unsigned char buf[ID + QKD_KEY_SIZE_MAX + 1], key[QKD_KEY_SIZE_MAX];
 	static const size_t bad[] = { 0, 1, ID - 1, ID, sizeof(buf), 4096 };
-	static const size_t good[] = { 1, 16, 31, 32, 33, 64, 1000,
-				       QKD_KEY_SIZE_MAX };
+	static const size_t good[] = { 1,  16, 31,   32,
+				       33, 64, 1000, QKD_KEY_SIZE_MAX };
 	uint64_t taken = key_taken(self->ctx, emu_names[ALICE]);
 	char *big = calloc(1, 4096);
 	size_t i, n;
@@ -260,12 +261,14 @@ TEST_F(key, claim_once)
 	unsigned char buf[ID + 32], key[32];
 	size_t n = sizeof(key);
 
-	ASSERT_EQ((ssize_t)sizeof(buf), read(self->fd[ALICE], buf, sizeof(buf)));
+	ASSERT_EQ((ssize_t)sizeof(buf),
+		  read(self->fd[ALICE], buf, sizeof(buf)));
 	/* all that the units give */
 	EXPECT_EQ(0, qkd_node_claim(self->fd[BOB], buf, 0, NULL, key, &n));
 	EXPECT_EQ(0, memcmp(buf + ID, key, 32));
 	n = sizeof(key);
-	EXPECT_EQ(-EALREADY, qkd_node_claim(self->fd[BOB], buf, 0, NULL, key, &n));
+	EXPECT_EQ(-EALREADY,
+		  qkd_node_claim(self->fd[BOB], buf, 0, NULL, key, &n));
 	/* the end that allocated cannot claim its own */
 	EXPECT_EQ(-EKEYREJECTED,
 		  qkd_node_claim(self->fd[ALICE], buf, 0, NULL, key, &n));
@@ -274,20 +277,23 @@ TEST_F(key, claim_once)
 /* What is not the peer's key is refused, and takes nothing. */
 TEST_F(key, claim_refusals)
 {
-	struct qkd_context other = { .type = QKD_CONTEXT_TYPE_SAE, .length = 3,
+	struct qkd_context other = { .type = QKD_CONTEXT_TYPE_SAE,
+				     .length = 3,
 				     .data = "sae" };
 	struct qkd_context unknown = { .type = 200 };
 	unsigned char buf[ID + 32], id[ID], key[64];
 	size_t n;
 	int bit, err;
 
-	ASSERT_EQ((ssize_t)sizeof(buf), read(self->fd[ALICE], buf, sizeof(buf)));
+	ASSERT_EQ((ssize_t)sizeof(buf),
+		  read(self->fd[ALICE], buf, sizeof(buf)));
 	for (bit = 0; bit < 8 * ID; bit++) {
 		memcpy(id, buf, ID);
 		id[bit / 8] ^= 1 << bit % 8;
 		n = sizeof(key);
 		err = qkd_node_claim(self->fd[BOB], id, 0, NULL, key, &n);
-		EXPECT_GT(0, err) {
+		EXPECT_GT(0, err)
+		{
 			TH_LOG("bit %d", bit);
 		}
 	}
@@ -298,9 +304,11 @@ TEST_F(key, claim_refusals)
 		  qkd_node_claim(self->fd[BOB], buf, 0, &unknown, key, &n));
 	EXPECT_EQ(-EMSGSIZE,
 		  qkd_node_claim(self->fd[BOB], buf, 64, NULL, key, &n));
-	EXPECT_EQ(-EINVAL, qkd_node_claim(self->fd[BOB], buf, 2017, NULL, key, &n));
+	EXPECT_EQ(-EINVAL,
+		  qkd_node_claim(self->fd[BOB], buf, 2017, NULL, key, &n));
 	n = 31;
-	EXPECT_EQ(-EMSGSIZE, qkd_node_claim(self->fd[BOB], buf, 0, NULL, key, &n));
+	EXPECT_EQ(-EMSGSIZE,
+		  qkd_node_claim(self->fd[BOB], buf, 0, NULL, key, &n));
 	n = 32;
 	EXPECT_EQ(-EFAULT,
 		  qkd_node_claim(self->fd[BOB], buf, 0, NULL, (void *)8, &n));
@@ -348,7 +356,8 @@ TEST_F(key, burnt)
 TEST_F(key, waits_for_key)
 {
 	unsigned char buf[48];
-	struct call call = { .fd = self->fd[ALICE], .buf = buf,
+	struct call call = { .fd = self->fd[ALICE],
+			     .buf = buf,
 			     .size = sizeof(buf) };
 
 	ASSERT_EQ(0, drain(self->ctx, self->fd[ALICE]));
@@ -365,7 +374,8 @@ TEST_F(key, waits_for_key)
 TEST_F(key, signal_ends_the_wait)
 {
 	unsigned char buf[48];
-	struct call call = { .fd = self->fd[ALICE], .buf = buf,
+	struct call call = { .fd = self->fd[ALICE],
+			     .buf = buf,
 			     .size = sizeof(buf) };
 	uint64_t taken;
 
@@ -385,15 +395,18 @@ TEST_F(key, link_down)
 {
 	struct qkd_link set = { .has = QKD_HAS(QKD_A_LINK_ADMIN) };
 	unsigned char buf[48];
-	struct call call = { .fd = self->fd[ALICE], .buf = buf,
+	struct call call = { .fd = self->fd[ALICE],
+			     .buf = buf,
 			     .size = sizeof(buf) };
 
 	set.admin = QKD_ADMIN_DOWN;
-	ASSERT_EQ(0, qkd_link_set(self->ctx, qkd_by_name(emu_names[ALICE]), &set));
+	ASSERT_EQ(0,
+		  qkd_link_set(self->ctx, qkd_by_name(emu_names[ALICE]), &set));
 	EXPECT_EQ(0, short_poll(self->fd[ALICE], POLLIN));
 	ASSERT_EQ(0, start_call(&call));
 	set.admin = QKD_ADMIN_UP;
-	ASSERT_EQ(0, qkd_link_set(self->ctx, qkd_by_name(emu_names[ALICE]), &set));
+	ASSERT_EQ(0,
+		  qkd_link_set(self->ctx, qkd_by_name(emu_names[ALICE]), &set));
 	end_call(&call);
 	EXPECT_EQ((ssize_t)sizeof(buf), call.ret);
 }
@@ -410,10 +423,11 @@ TEST_F(key, handles)
 	ASSERT_EQ(0, qkd_key_get(self->ctx, ref, QKD_CLASS_CONTROL, 40, NULL,
 				 &key, &count));
 	n = 39;
-	EXPECT_EQ(-EMSGSIZE, qkd_node_fetch(self->fd[ALICE], key.handle, a, &n));
+	EXPECT_EQ(-EMSGSIZE,
+		  qkd_node_fetch(self->fd[ALICE], key.handle, a, &n));
 	n = sizeof(a);
-	EXPECT_EQ(-EFAULT, qkd_node_fetch(self->fd[ALICE], key.handle,
-					  (void *)8, &n));
+	EXPECT_EQ(-EFAULT,
+		  qkd_node_fetch(self->fd[ALICE], key.handle, (void *)8, &n));
 	EXPECT_EQ(0, qkd_node_fetch(self->fd[ALICE], key.handle, a, &n));
 	EXPECT_EQ(40, n);
 	EXPECT_EQ(-EBADSLT, qkd_node_fetch(self->fd[ALICE], key.handle, a, &n));
@@ -428,8 +442,8 @@ TEST_F(key, handles)
 	EXPECT_EQ(-EBADSLT, qkd_node_fetch(self->fd[BOB], ~0u, b, &n));
 	/* class rekey stays in the kernel, whatever the mask */
 	count = 1;
-	EXPECT_EQ(-EACCES, qkd_key_get(self->ctx, ref, QKD_CLASS_REKEY, 32, NULL,
-				       &key, &count));
+	EXPECT_EQ(-EACCES, qkd_key_get(self->ctx, ref, QKD_CLASS_REKEY, 32,
+				       NULL, &key, &count));
 }
 
 /* A call that fails leaves the buffer as it was. */
@@ -441,7 +455,8 @@ TEST_F(key, failure_writes_nothing)
 	memset(buf, 0xa5, sizeof(buf));
 	ASSERT_EQ(0, drain(self->ctx, self->fd[ALICE]));
 	EXPECT_EQ(-EAGAIN, sys_errno(read(self->fd[ALICE], buf, sizeof(buf))));
-	EXPECT_EQ(-EINVAL, qkd_node_claim(self->fd[BOB], zero, 0, NULL, buf, &n));
+	EXPECT_EQ(-EINVAL,
+		  qkd_node_claim(self->fd[BOB], zero, 0, NULL, buf, &n));
 	EXPECT_EQ(-EBADSLT, qkd_node_fetch(self->fd[ALICE], 0, buf, &n));
 	for (n = 0; n < sizeof(buf); n++)
 		EXPECT_EQ(0xa5, buf[n]);
@@ -457,22 +472,26 @@ TEST_F(key, export_mask)
 	uint64_t taken;
 	size_t n = sizeof(key);
 
-	ASSERT_EQ((ssize_t)sizeof(buf), read(self->fd[ALICE], buf, sizeof(buf)));
+	ASSERT_EQ((ssize_t)sizeof(buf),
+		  read(self->fd[ALICE], buf, sizeof(buf)));
 	ASSERT_EQ(0, qkd_key_get(self->ctx, qkd_by_name(emu_names[ALICE]),
 				 QKD_CLASS_CONTROL, 32, NULL, &got, &count));
-	ASSERT_EQ(0, qkd_link_set(self->ctx, qkd_by_name(emu_names[ALICE]), &set));
-	ASSERT_EQ(0, qkd_link_set(self->ctx, qkd_by_name(emu_names[BOB]), &set));
+	ASSERT_EQ(0,
+		  qkd_link_set(self->ctx, qkd_by_name(emu_names[ALICE]), &set));
+	ASSERT_EQ(0,
+		  qkd_link_set(self->ctx, qkd_by_name(emu_names[BOB]), &set));
 	taken = key_taken(self->ctx, emu_names[ALICE]);
 	EXPECT_EQ(-EACCES, sys_errno(read(self->fd[ALICE], buf, sizeof(buf))));
 	EXPECT_EQ(0, short_poll(self->fd[ALICE], POLLIN));
-	EXPECT_EQ(-EACCES, qkd_node_claim(self->fd[BOB], buf, 0, NULL, key, &n));
+	EXPECT_EQ(-EACCES,
+		  qkd_node_claim(self->fd[BOB], buf, 0, NULL, key, &n));
 	EXPECT_EQ(-EACCES,
 		  qkd_node_fetch(self->fd[ALICE], got.handle, key, &n));
 	EXPECT_EQ(taken, key_taken(self->ctx, emu_names[ALICE]));
 }
 
-#define READERS		4
-#define PER_READER	100
+#define READERS 4
+#define PER_READER 100
 
 struct many {
 	pthread_t thread;
@@ -504,7 +523,7 @@ static int compare_ids(const void *a, const void *b)
 TEST_F(key, many_readers)
 {
 	struct many *many = calloc(READERS, sizeof(*many));
-	unsigned char (*id)[ID] = calloc(READERS * PER_READER, ID);
+	unsigned char(*id)[ID] = calloc(READERS * PER_READER, ID);
 	int i, n = READERS * PER_READER;
 
 	for (i = 0; i < READERS; i++) {
@@ -537,8 +556,8 @@ TEST_F(key, calls_that_it_has_not)
 		  sys_errno(ioctl(self->fd[ALICE], _IO(QKD_IOC_MAGIC, 0x60))));
 	EXPECT_EQ(-EFAULT, sys_errno(ioctl(self->fd[ALICE], QKD_IOC_CLAIM, 8)));
 	EXPECT_EQ(-EFAULT, sys_errno(ioctl(self->fd[ALICE], QKD_IOC_KEY, 8)));
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, 4096, PROT_READ, MAP_SHARED,
-				   self->fd[ALICE], 0));
+	EXPECT_EQ(MAP_FAILED,
+		  mmap(NULL, 4096, PROT_READ, MAP_SHARED, self->fd[ALICE], 0));
 	ASSERT_EQ(0, pipe(pipes));
 	EXPECT_EQ(-EINVAL, sys_errno(splice(self->fd[ALICE], NULL, pipes[1],
 					    NULL, 48, 0)));
@@ -592,7 +611,8 @@ TEST_F(key, unprivileged)
 TEST_F(key, link_goes)
 {
 	unsigned char buf[48], key[32];
-	struct call call = { .fd = self->fd[ALICE], .buf = buf,
+	struct call call = { .fd = self->fd[ALICE],
+			     .buf = buf,
 			     .size = sizeof(buf) };
 	size_t n = sizeof(key);
 	int i;
@@ -606,9 +626,10 @@ TEST_F(key, link_goes)
 	EXPECT_EQ(ENODEV, call.err);
 	for (i = 0; i < ENDS; i++) {
 		EXPECT_EQ(POLLHUP | POLLERR, wait_poll(self->fd[i], POLLIN));
-		EXPECT_EQ(-ENODEV, sys_errno(read(self->fd[i], buf, sizeof(buf))));
-		EXPECT_EQ(-ENODEV, qkd_node_claim(self->fd[i], buf, 0, NULL,
-						  key, &n));
+		EXPECT_EQ(-ENODEV,
+			  sys_errno(read(self->fd[i], buf, sizeof(buf))));
+		EXPECT_EQ(-ENODEV,
+			  qkd_node_claim(self->fd[i], buf, 0, NULL, key, &n));
 		EXPECT_EQ(-ENODEV, qkd_node_fetch(self->fd[i], 1, key, &n));
 	}
 	/* a new link of the same name and number is another one */
@@ -655,7 +676,9 @@ TEST(user_namespace)
 		    link.node)
 			_exit(4);
 		_exit(qkd_node_open(ctx, qkd_by_name(emu_names[ALICE]),
-				    O_RDONLY) == -ENXIO ? 0 : 5);
+				    O_RDONLY) == -ENXIO ?
+			      0 :
+			      5);
 	}
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, WEXITSTATUS(status));
@@ -665,8 +688,8 @@ TEST(user_namespace)
  * Supply of a pair of user links
  */
 
-#define CAPACITY	4096
-#define BLOCK		1024
+#define CAPACITY 4096
+#define BLOCK 1024
 
 FIXTURE(supply)
 {
@@ -743,7 +766,8 @@ FIXTURE_SETUP(supply)
 	self->label = 7;
 	for (end = 0; end < ENDS; end++) {
 		qkd_link_del(self->ctx, qkd_by_name(user_names[end]));
-		ASSERT_EQ(0, add_user(self->ctx, end)) {
+		ASSERT_EQ(0, add_user(self->ctx, end))
+		{
 			TH_LOG("%s", qkd_error_text(self->ctx));
 		}
 		self->fd[end] = qkd_node_open(self->ctx,
@@ -751,7 +775,8 @@ FIXTURE_SETUP(supply)
 					      O_RDWR | O_NONBLOCK);
 		ASSERT_LE(0, self->fd[end]);
 	}
-	ASSERT_EQ(0, begin_user(self->ctx, self->label)) {
+	ASSERT_EQ(0, begin_user(self->ctx, self->label))
+	{
 		TH_LOG("%s", qkd_error_text(self->ctx));
 	}
 }
@@ -767,7 +792,7 @@ FIXTURE_TEARDOWN(supply)
 	qkd_close(self->ctx);
 }
 
-static struct qkd_block next_block(FIXTURE_DATA(supply) *self, uint32_t stream)
+static struct qkd_block next_block(FIXTURE_DATA(supply) * self, uint32_t stream)
 {
 	return (struct qkd_block){
 		.label = self->label,
@@ -778,7 +803,7 @@ static struct qkd_block next_block(FIXTURE_DATA(supply) *self, uint32_t stream)
 }
 
 /* One block of an a2b stream, supplied at both ends and confirmed. */
-static int feed(FIXTURE_DATA(supply) *self, uint32_t stream, bool flip,
+static int feed(FIXTURE_DATA(supply) * self, uint32_t stream, bool flip,
 		enum qkd_verdict *verdict)
 {
 	struct qkd_block block = next_block(self, stream);
@@ -795,7 +820,8 @@ static int feed(FIXTURE_DATA(supply) *self, uint32_t stream, bool flip,
 	if (err)
 		return err;
 	self->next[stream] += BLOCK;
-	err = qkd_block_tag(self->ctx, qkd_by_name(user_names[BOB]), &block, tag);
+	err = qkd_block_tag(self->ctx, qkd_by_name(user_names[BOB]), &block,
+			    tag);
 	if (err)
 		return err;
 	err = qkd_block_check(self->ctx, qkd_by_name(user_names[ALICE]), &block,
@@ -806,7 +832,7 @@ static int feed(FIXTURE_DATA(supply) *self, uint32_t stream, bool flip,
 				*verdict);
 }
 
-static struct qkd_stat stat_of(FIXTURE_DATA(supply) *self, int end,
+static struct qkd_stat stat_of(FIXTURE_DATA(supply) * self, int end,
 			       uint32_t stream)
 {
 	struct qkd_link link;
@@ -827,13 +853,15 @@ TEST_F(supply, feeds_both_ends)
 	struct qkd_stat st;
 
 	EXPECT_EQ(-EAGAIN, sys_errno(read(self->fd[ALICE], buf, sizeof(buf))));
-	ASSERT_EQ(0, feed(self, QKD_STREAM_A2B_KEY, false, &verdict)) {
+	ASSERT_EQ(0, feed(self, QKD_STREAM_A2B_KEY, false, &verdict))
+	{
 		TH_LOG("%s", qkd_error_text(self->ctx));
 	}
 	EXPECT_EQ(QKD_VERDICT_EQUAL, verdict);
 	ASSERT_EQ(0, feed(self, QKD_STREAM_A2B_PAD, false, &verdict));
 	EXPECT_EQ(QKD_VERDICT_EQUAL, verdict);
-	ASSERT_EQ((ssize_t)sizeof(buf), read(self->fd[ALICE], buf, sizeof(buf)));
+	ASSERT_EQ((ssize_t)sizeof(buf),
+		  read(self->fd[ALICE], buf, sizeof(buf)));
 	EXPECT_EQ(0, qkd_node_claim(self->fd[BOB], buf, 0, NULL, key, &n));
 	EXPECT_EQ(0, memcmp(buf + ID, key, 32));
 	st = stat_of(self, BOB, QKD_STREAM_A2B_KEY);
@@ -891,13 +919,25 @@ TEST_F(supply, bad_records)
 		{ "too many bytes", { 7, 1, 0, 1024, 0 }, 1041, EINVAL },
 		{ "no s", { 7, 1, 0, 1024, 0 }, 1024, EINVAL },
 		{ "offset no unit", { 7, 1, 0, 1024, 16 }, 1040, EINVAL },
-		{ "gap with bytes", { 7, 1, QKD_SUPPLY_GAP, 1024, 0 }, 1040, EINVAL },
-		{ "gap and bytes", { 7, 1, QKD_SUPPLY_GAP, 0, 1024 }, 16, EINVAL },
-		{ "gap, offset no unit", { 7, 1, QKD_SUPPLY_GAP, 0, 8 }, 0, EINVAL },
+		{ "gap with bytes",
+		  { 7, 1, QKD_SUPPLY_GAP, 1024, 0 },
+		  1040,
+		  EINVAL },
+		{ "gap and bytes",
+		  { 7, 1, QKD_SUPPLY_GAP, 0, 1024 },
+		  16,
+		  EINVAL },
+		{ "gap, offset no unit",
+		  { 7, 1, QKD_SUPPLY_GAP, 0, 8 },
+		  0,
+		  EINVAL },
 		{ "next generation", { 8, 1, 0, 1024, 0 }, 1040, ESTALE },
 		{ "last generation", { 6, 1, 0, 1024, 0 }, 1040, ESTALE },
 		{ "no generation", { 0, 1, 0, 1024, 0 }, 1040, ESTALE },
-		{ "gap, other generation", { 8, 1, QKD_SUPPLY_GAP, 0, 1024 }, 0, ESTALE },
+		{ "gap, other generation",
+		  { 8, 1, QKD_SUPPLY_GAP, 0, 1024 },
+		  0,
+		  ESTALE },
 		{ "not the next offset", { 7, 1, 0, 1024, 1024 }, 1040, ERANGE },
 		{ "far away", { 7, 1, 0, 1024, 1ULL << 63 }, 1040, ERANGE },
 		{ "over capacity", { 7, 1, 0, 8192, 0 }, 8208, EAGAIN },
@@ -912,7 +952,8 @@ TEST_F(supply, bad_records)
 		errno = 0;
 		EXPECT_EQ(-1, write(self->fd[ALICE], rec,
 				    sizeof(rec->head) + cases[i].extra));
-		EXPECT_EQ(cases[i].err, errno) {
+		EXPECT_EQ(cases[i].err, errno)
+		{
 			TH_LOG("%s", cases[i].what);
 		}
 	}
@@ -936,9 +977,9 @@ TEST_F(supply, bad_pointer)
 	ASSERT_NE(MAP_FAILED, page);
 	ASSERT_EQ(0, munmap(page + 4096, 4096));
 	rec = (void *)(page + 4096 - size + 16);
-	*rec = (struct qkd_supply_record){
-		.generation = 7, .stream = 1, .length = BLOCK
-	};
+	*rec = (struct qkd_supply_record){ .generation = 7,
+					   .stream = 1,
+					   .length = BLOCK };
 	EXPECT_EQ(-EFAULT, sys_errno(write(self->fd[ALICE], rec, size)));
 	EXPECT_EQ(0, stat_of(self, ALICE, QKD_STREAM_A2B_KEY).supplied);
 	munmap(page, 4096);
@@ -962,7 +1003,7 @@ TEST_F(supply, exclusive)
 	EXPECT_EQ(-EBADF, sys_errno(ioctl(self->fd[ALICE], QKD_IOC_KEY, 8)));
 }
 
-static int fill(FIXTURE_DATA(supply) *self, uint32_t stream)
+static int fill(FIXTURE_DATA(supply) * self, uint32_t stream)
 {
 	enum qkd_verdict verdict;
 	int i, err = 0;
@@ -1000,13 +1041,16 @@ TEST_F(supply, waits_for_room)
 {
 	size_t size = sizeof(struct qkd_supply_record) + BLOCK + QKD_TAG_LEN;
 	struct qkd_supply_record *rec = calloc(1, size);
-	struct call call = { .fd = self->fd[ALICE], .write = true, .buf = rec,
-			     .size = size };
+	struct call call = {
+		.fd = self->fd[ALICE], .write = true, .buf = rec, .size = size
+	};
 	unsigned char buf[ID + 1024];
 
 	ASSERT_EQ(0, fill(self, QKD_STREAM_A2B_KEY));
 	*rec = (struct qkd_supply_record){
-		.generation = 7, .stream = 1, .length = BLOCK,
+		.generation = 7,
+		.stream = 1,
+		.length = BLOCK,
 		.offset = CAPACITY,
 	};
 	interruptible(SIGUSR1);
@@ -1017,7 +1061,8 @@ TEST_F(supply, waits_for_room)
 	EXPECT_EQ(EINTR, call.err);
 	EXPECT_EQ(CAPACITY, stat_of(self, ALICE, QKD_STREAM_A2B_KEY).supplied);
 	ASSERT_EQ(0, start_call(&call));
-	ASSERT_EQ((ssize_t)sizeof(buf), read(self->fd[ALICE], buf, sizeof(buf)));
+	ASSERT_EQ((ssize_t)sizeof(buf),
+		  read(self->fd[ALICE], buf, sizeof(buf)));
 	end_call(&call);
 	EXPECT_EQ((ssize_t)size, call.ret);
 	EXPECT_EQ(CAPACITY + BLOCK,
@@ -1031,12 +1076,15 @@ TEST_F(supply, ends_while_waiting)
 	size_t size = sizeof(struct qkd_supply_record) + BLOCK + QKD_TAG_LEN;
 	struct qkd_supply_record *rec = calloc(1, size);
 	struct qkd_ref ref = qkd_by_name(user_names[ALICE]);
-	struct call call = { .fd = self->fd[ALICE], .write = true, .buf = rec,
-			     .size = size };
+	struct call call = {
+		.fd = self->fd[ALICE], .write = true, .buf = rec, .size = size
+	};
 
 	ASSERT_EQ(0, fill(self, QKD_STREAM_A2B_KEY));
 	*rec = (struct qkd_supply_record){
-		.generation = 7, .stream = 1, .length = BLOCK,
+		.generation = 7,
+		.stream = 1,
+		.length = BLOCK,
 		.offset = CAPACITY,
 	};
 	fcntl(self->fd[ALICE], F_SETFL, 0);
@@ -1075,7 +1123,8 @@ TEST_F(supply, gap)
 		EXPECT_EQ(0, qkd_node_gap(self->fd[end], 7, QKD_STREAM_A2B_KEY,
 					  4 * BLOCK));
 	/* never back, and not to where it is */
-	EXPECT_GT(0, qkd_node_gap(self->fd[ALICE], 7, QKD_STREAM_A2B_KEY, BLOCK));
+	EXPECT_GT(0,
+		  qkd_node_gap(self->fd[ALICE], 7, QKD_STREAM_A2B_KEY, BLOCK));
 	self->next[QKD_STREAM_A2B_KEY] = 4 * BLOCK;
 	ASSERT_EQ(0, feed(self, QKD_STREAM_A2B_KEY, false, &verdict));
 	for (end = 0; end < ENDS; end++) {

@@ -33,10 +33,10 @@
 
 #include <qkd/qkd.h>
 
-#define SEED_MAX	64
-#define NONCE		16
-#define CHACHA_BLOCK	64
-#define PAUSE_US	50000
+#define SEED_MAX 64
+#define NONCE 16
+#define CHACHA_BLOCK 64
+#define PAUSE_US 50000
 
 struct hello {
 	uint32_t role;
@@ -107,20 +107,21 @@ static struct message expect(unsigned int type)
 
 	receive(&m, sizeof(m));
 	if (m.type != type)
-		errx(1, "%s: message %u in the place of %u", me.ref.name, m.type,
-		     type);
+		errx(1, "%s: message %u in the place of %u", me.ref.name,
+		     m.type, type);
 	return m;
 }
 
-static void sha256(uint8_t hash[QKD_HASH_LEN], const char *label,
-		   const void *a, size_t a_len, const void *b, size_t b_len,
-		   const void *c, size_t c_len)
+static void sha256(uint8_t hash[QKD_HASH_LEN], const char *label, const void *a,
+		   size_t a_len, const void *b, size_t b_len, const void *c,
+		   size_t c_len)
 {
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
 
 	if (!md || !EVP_DigestInit(md, EVP_sha256()) ||
 	    !EVP_DigestUpdate(md, label, strlen(label)) ||
-	    !EVP_DigestUpdate(md, a, a_len) || !EVP_DigestUpdate(md, b, b_len) ||
+	    !EVP_DigestUpdate(md, a, a_len) ||
+	    !EVP_DigestUpdate(md, b, b_len) ||
 	    !EVP_DigestUpdate(md, c, c_len) || !EVP_DigestFinal(md, hash, NULL))
 		errx(1, "SHA-256");
 	EVP_MD_CTX_free(md);
@@ -355,7 +356,8 @@ static int listen_at(const struct addrinfo *ai)
 {
 	int fd = socket(ai->ai_family, ai->ai_socktype, 0), one = 1, peer;
 
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
+	if (fd < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
 	    bind(fd, ai->ai_addr, ai->ai_addrlen) || listen(fd, 1))
 		err(1, "listen");
 	peer = accept(fd, NULL, NULL);
@@ -390,7 +392,8 @@ static void join(const char *address, const char *port)
 	}, *ai;
 
 	if (getaddrinfo(address, port, &hints, &ai))
-		errx(1, "no address: %s port %s", address ? address : "any", port);
+		errx(1, "no address: %s port %s", address ? address : "any",
+		     port);
 	me.peer = address ? connect_to(ai) : listen_at(ai);
 	freeaddrinfo(ai);
 }
@@ -412,7 +415,9 @@ static void options(char **args)
 		const char *name;
 		unsigned long *value;
 	} words[] = {
-		{ "blocks", &me.limit }, { "flip", &me.flip }, { "lose", &me.lose },
+		{ "blocks", &me.limit },
+		{ "flip", &me.flip },
+		{ "lose", &me.lose },
 	};
 	size_t i;
 
@@ -437,7 +442,8 @@ int main(int argc, char **argv)
 	bool listens = argc > 4 && !strcmp(argv[3], "listen");
 
 	if (argc < 5 || (!listens && (argc < 6 || strcmp(argv[3], "connect"))))
-		errx(2, "usage: supplier NAME SEED-FILE { listen PORT | connect ADDRESS PORT } [ blocks N ] [ size BYTES ] [ flip N ] [ lose N ]");
+		errx(2,
+		     "usage: supplier NAME SEED-FILE { listen PORT | connect ADDRESS PORT } [ blocks N ] [ size BYTES ] [ flip N ] [ lose N ]");
 	me.ref = qkd_by_name(argv[1]);
 	me.limit = ~0UL;
 	me.size = 4096;
