@@ -443,11 +443,17 @@ static void apply_set(struct qkd_link *link, const struct qkd_link_config *cfg)
 static int set_own(struct qkd_link *link, struct genl_info *info)
 {
 	struct nlattr *data = info->attrs[QKD_A_LINK_EMU];
+	int err;
 
 	if (!data)
 		return 0;
-	if (link->ops->setlink)
-		return link->ops->setlink(link, data, info->extack);
+	if (link->ops->setlink) {
+		err = link->ops->setlink(link, data, info->extack);
+		/* the driver may know before the core does */
+		if (err == -ENODEV)
+			NL_SET_ERR_MSG(info->extack, "the link is being deleted");
+		return err;
+	}
 	NL_SET_ERR_MSG_ATTR(info->extack, data,
 			    "links of this type have no parameters of their own");
 	return -EINVAL;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The selftest netlink; run by netlink.sh."""
-import ctypes
+import concurrent.futures
 import errno
 import itertools
 import os
@@ -15,7 +15,6 @@ from netlink_lib import (A2B_KEY, A2B_PAD, B2A_KEY, Ktap, Netlink, NlError, Pair
 
 E = errno
 USER = {'type': 'user', 'role': 'alice', 'id': 'here', 'peer-id': 'there'}
-LIBC = ctypes.CDLL(None, use_errno=True)
 NESTED = 0x8000
 V4 = {'src': bytes([192, 0, 2, 1]), 'dst': bytes([192, 0, 2, 2])}
 V6 = {'src': bytes.fromhex('20010db8' + '00' * 11 + '01'),
@@ -973,6 +972,65 @@ def test_malformed(k, q):
             q.do('link-del', {'index': link['index']})
 
 
+def churn(number, count):
+    """One of many clients that ask for anything, of links that come and go."""
+    rng = random.Random(f'{number} {os.environ.get("QKD_GEN")}')
+    q, links = Qkd(), ('r0', 'r1', 'r2')
+    calls = 0
+    for _ in range(count):
+        name = rng.choice(links)
+        sa = {'link-name': name, 'dir': rng.choice((1, 2)), 'spi': 256 + rng.randrange(8)}
+        label = rng.randrange(1, 4)
+        op, attrs = rng.choice((
+            ('link-new', {'name': name, **USER, 'export': ['export']}),
+            ('link-new', {'name': name, 'type': 'emu', 'export': ['export'],
+                          'emu': {'peer-name': rng.choice(links), 'rate': 10 ** 7}}),
+            ('link-del', {'name': name}), ('link-get', {'name': name}),
+            ('link-set', {'name': name, 'admin': rng.choice((1, 2)), 'max-age': 200}),
+            ('link-set', {'name': name, 'emu': {'qber': rng.randrange(200000),
+                                                'stopped': rng.randrange(2)}}),
+            ('gen-begin', {'link-name': name, 'label': label, 'generation': os.urandom(32),
+                           'hash': bytes(32), 'peer-role': 2, 'pad-capacity': 1 << 20,
+                           'key-capacity': 1 << 16}),
+            ('gen-end', {'link-name': name, 'label': label}),
+            ('status', {'link-name': name, 'class': 3, 'size': 32}),
+            ('key-get', {'link-name': name, 'class': 3, 'size': 32, 'count': 4}),
+            ('key-drop', {'link-name': name, 'handle': rng.randrange(1, 50)}),
+            ('esp-add', {**sa, 'cipher': 1, 'mode': 1, **V4}),
+            ('esp-replace', {**sa, 'cipher': 1, 'mode': 1, **V6}),
+            ('esp-del', sa), ('esp-get', sa), ('link-dump', {}), ('esp-dump', {}),
+            (None, None)))
+        try:
+            if op is None:              # its handles go while others look
+                q.close()
+                q = Qkd()
+            elif op.endswith('dump'):
+                q.dump(op, attrs)
+            else:
+                q.do(op, attrs)
+            calls += 1
+        except NlError as error:
+            if not (error.nl_msg.extack or {}).get('msg'):
+                return f'{op} {attrs}: {error}'
+    return '' if calls > count // 10 else f'only {calls} requests of {count} were good'
+
+
+def test_many(k, q):
+    count = max(500, scaled(10000))
+    with k.case(f'four clients at once, {count} requests each, of three links'):
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            for result in pool.map(lambda n: in_child(churn, n, count), range(4)):
+                k.equal('a client', result, '')
+        for link in q.dump('link-dump', {}):
+            k.equal('handles of clients that have gone', link['handles'], 0)
+            try:
+                q.do('link-del', {'index': link['index']})
+            except NlError as error:
+                k.equal('the peer goes with its pair', error.error, E.ENODEV)
+        os.system('ip xfrm state flush')
+        k.equal('links', names(q), [])
+
+
 def samples_of_all(pair):
     """A well-formed request of each operation, as (command, attributes)."""
     q, gen = pair.qkd, {'link-name': 'ma', 'label': 1}
@@ -1313,7 +1371,7 @@ def main():
     for test in (test_family, test_new, test_new_refused, test_naming, test_set, test_gen,
                  test_block, test_driver_links, test_keys, test_keys_refused,
                  test_capabilities, test_user_namespace, test_autoload, test_namespaces,
-                 test_malformed, test_esp, test_events, test_secrets, test_dumps):
+                 test_malformed, test_many, test_esp, test_events, test_secrets, test_dumps):
         try:
             test(k, q)
         except NlError as error:
