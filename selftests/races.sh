@@ -26,6 +26,7 @@ suspends()
 	wake_in 4 && echo mem >/sys/power/state || return
 	kill $!
 	wait $!
+	in_alice qkd link set qkd0 up
 	wait_for 20 link_is_up && [ "$(link_field alice .label)" != "$before" ] && answers
 }
 
@@ -44,7 +45,7 @@ wire_up
 addresses 4 tunnel
 check "a link comes up" link_up 400mbit pad-capacity 2M
 check "a tunnel comes up" tunnel_up 4 tunnel 0
-python_checks "$HERE/races.py" "$(scaled 300)"
+python_checks "$HERE/races.py" "$(scaled 500)"
 check "traffic passes afterwards" answers
 check "a suspend under traffic begins a new generation" suspends
 check "the ends' accounts agree" ends_agree
