@@ -319,14 +319,15 @@ static int emu_fill_block(struct emu *emu, u32 stream, u8 *buf)
 			       len, NULL);
 }
 
+/* Key first: there is less of it. */
 static int emu_fill(struct emu *emu, u8 *buf)
 {
-	u32 stream = emu->role == QKD_ROLE_ALICE ? QKD_STREAM_B2A_PAD :
-						   QKD_STREAM_A2B_PAD;
+	u32 stream = emu->role == QKD_ROLE_ALICE ? QKD_STREAM_B2A_KEY :
+						   QKD_STREAM_A2B_KEY;
 	int n, err, full = 0;
 
 	for (n = 0; n < EMU_FILLS && full < 2; n++) {
-		err = emu_fill_block(emu, stream + full, buf);
+		err = emu_fill_block(emu, stream - full, buf);
 		if (err == -ENOBUFS)
 			full++;
 		else if (err)
@@ -359,6 +360,12 @@ static int emu_drain(struct emu *emu, u8 *buf)
 	return 0;
 }
 
+static bool emu_is_transient(int err)
+{
+	return err == -ENOBUFS || err == -ENOMEM || err == -EDQUOT ||
+	       err == -EFBIG;
+}
+
 static int emu_supply(struct emu *emu)
 {
 	u8 *buf;
@@ -371,8 +378,9 @@ static int emu_supply(struct emu *emu)
 		return -ENOMEM;
 	if (!emu->pair)
 		err = emu_fill(emu, buf);
-	if (!err)
-		err = emu_drain(emu, buf);
+	/* rx may be short of memory; tx is served all the same */
+	if (!err || emu_is_transient(err))
+		err = emu_drain(emu, buf) ?: err;
 	kvfree_sensitive(buf, EMU_BLOCK_MAX + CHACHA_BLOCK_SIZE);
 	return err;
 }
@@ -462,12 +470,6 @@ static unsigned int emu_next_run(struct emu *emu, int err, bool reporting)
 	else
 		wait = clamp_t(u64, wait, EMU_TICK, EMU_POLL);
 	return wait;
-}
-
-static bool emu_is_transient(int err)
-{
-	return err == -ENOBUFS || err == -ENOMEM || err == -EDQUOT ||
-	       err == -EFBIG;
 }
 
 static void emu_run(struct emu *emu)
