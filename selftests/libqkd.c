@@ -4,7 +4,6 @@
  * two ends of a user link from the handshake to the keys, events, and that no
  * copy of a seed stays behind.
  */
-// timeout: 120
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
