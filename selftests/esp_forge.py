@@ -102,7 +102,7 @@ def forgeries(lab):
              'not_here'),
             ('an IV with the largest offset', granule(lambda g: GRANULE), 'not_here'),
             ("an IV that names a segment's head", granule(lambda g: 0), 'not_here'),
-            ('an IV that names bytes used long ago', granule(lambda g: 1), 'duplicate'),
+            ('an IV that names bytes used just now', granule(lambda g: g - 20), 'duplicate'),
             ('an IV of cipher 0', cipher(0), 'cipher'),
             ('an IV of the cipher aes', cipher(2), 'cipher'),
             ('an IV of the cipher hybrid', cipher(3), 'cipher'),
