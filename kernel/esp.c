@@ -15,6 +15,9 @@
  * Only an SA that is in its link's table seals or opens packets, so there is
  * one for each SPI and direction of a link, whatever its address, family, mark
  * or interface: else one packet would verify on two of them.
+ *
+ * A state that XFRM clones (XFRM_MSG_MIGRATE) has a tfm that is bound to no SA:
+ * it blocks, until somebody deletes it and adds an SA with the new addresses.
  */
 #include <linux/percpu.h>
 #include <linux/slab.h>
