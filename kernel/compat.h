@@ -60,17 +60,38 @@ enum {
 	XFRM_SA_DIR_OUT = 2,
 };
 
-#define qkd_xfrm_set_dir(x, d)		((void)(d))
-#define qkd_xfrm_dir(x)			0
+static inline void qkd_xfrm_set_dir(struct xfrm_state *x, u8 dir)
+{
+}
+
+static inline u8 qkd_xfrm_dir(const struct xfrm_state *x)
+{
+	return 0;
+}
 #else
-#define qkd_xfrm_set_dir(x, d)		((x)->dir = (d))
-#define qkd_xfrm_dir(x)			((x)->dir)
+static inline void qkd_xfrm_set_dir(struct xfrm_state *x, u8 dir)
+{
+	x->dir = dir;
+}
+
+static inline u8 qkd_xfrm_dir(const struct xfrm_state *x)
+{
+	return x->dir;
+}
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(7, 0, 0)
-#define qkd_xfrm_init_state(x, extack)	xfrm_init_state(x)
+static inline int qkd_xfrm_init_state(struct xfrm_state *x,
+				      struct netlink_ext_ack *extack)
+{
+	return xfrm_init_state(x);
+}
 #else
-#define qkd_xfrm_init_state(x, extack)	xfrm_init_state(x, extack)
+static inline int qkd_xfrm_init_state(struct xfrm_state *x,
+				      struct netlink_ext_ack *extack)
+{
+	return xfrm_init_state(x, extack);
+}
 #endif
 
 #endif /* _QKD_COMPAT_H */

@@ -278,8 +278,8 @@ struct qkd_link {
 	struct qkd_link_config cfg;
 	u8 hash[QKD_HASH_LEN];
 	struct qkd_account *account;
-	struct mutex ops_lock;
-	struct mutex lock;
+	struct mutex ops_lock;	/* callbacks of the type */
+	struct mutex lock;	/* configuration, generation, supply */
 	bool gone;
 	struct qkd_gen __rcu *gen;
 	u32 admin;
@@ -294,7 +294,7 @@ struct qkd_link {
 	struct delayed_work age_work;
 	wait_queue_head_t readers;
 	unsigned long writer;
-	struct mutex handle_lock;
+	struct mutex handle_lock;	/* the next four members */
 	struct xarray handles;
 	u32 npeeks;
 	u32 nhandles;

@@ -115,6 +115,7 @@ int qkd_key_alloc(struct qkd_link *link, const struct qkd_key_context *ctx,
 	rcu_read_lock();
 	gen = rcu_dereference(link->gen);
 	err = -ENETDOWN;
+	/* pairs with the release in qkd_link_gen_open() */
 	if (!gen || !smp_load_acquire(&gen->open))
 		goto out_unlock;
 	err = qkd_stream_alloc_key(qkd_tx_key(link, gen), ctx->class,
@@ -596,6 +597,7 @@ u64 qkd_key_available(struct qkd_link *link, u32 class, u32 size)
 
 	rcu_read_lock();
 	gen = rcu_dereference(link->gen);
+	/* pairs with the release in qkd_link_gen_open() */
 	if (gen && smp_load_acquire(&gen->open)) {
 		stream = qkd_tx_key(link, gen);
 		bytes = max_t(s64, atomic64_read(&stream->credit), 0) +

@@ -3,6 +3,7 @@
 #ifndef _QKD_LIMITS_H
 #define _QKD_LIMITS_H
 
+#include <linux/bits.h>
 #include <linux/sizes.h>
 
 enum qkd_limits {
@@ -52,7 +53,7 @@ enum qkd_limits {
 	QKD_BYTES_USER		= SZ_16M,
 };
 
-#define QKD_KEY_OFFSET_MAX	(1ULL << 39)	/* units */
-#define QKD_PAD_OFFSET_MAX	(1ULL << 60)	/* granules */
+#define QKD_KEY_OFFSET_MAX	BIT_ULL(39)	/* units */
+#define QKD_PAD_OFFSET_MAX	BIT_ULL(60)	/* granules */
 
 #endif /* _QKD_LIMITS_H */

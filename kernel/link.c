@@ -45,7 +45,7 @@ struct qkd_link_type {
 	const struct qkd_link_ops *ops;
 };
 
-DEFINE_MUTEX(qkd_registry_lock);
+DEFINE_MUTEX(qkd_registry_lock);	/* tables of links and types */
 struct workqueue_struct *qkd_wq;
 /* wipes and frees; its works take no lock, so that anybody may wait for them */
 struct workqueue_struct *qkd_free_wq;
@@ -670,7 +670,7 @@ int qkd_link_supply(struct qkd_link *link, u16 label, u32 stream, u64 offset,
 	gen = qkd_link_gen(link, label, &err);
 	if (gen)
 		err = qkd_gen_stream(gen, stream, &st);
-	if (!err && !!s != (link->cfg.confirm == QKD_CONFIRM_TAG))
+	if (!err && (s ? QKD_CONFIRM_TAG : QKD_CONFIRM_NONE) != link->cfg.confirm)
 		err = -EINVAL;
 	if (!err)
 		err = qkd_stream_supply(st, offset, bytes, length, s);

@@ -34,6 +34,7 @@ static u32 qkd_span_at(const struct qkd_segment *seg, u32 pos, u32 end,
 		       struct qkd_span *span)
 {
 	u32 step = seg->stream->step;
+	/* pairs with the release in qkd_segment_grow() */
 	struct qkd_chunk *chunk = smp_load_acquire(&seg->chunk[pos / QKD_CHUNK]);
 	u32 first = pos % QKD_CHUNK / step;
 	u32 word = first / BITS_PER_LONG;
@@ -391,10 +392,11 @@ u32 qkd_segment_next_free(const struct qkd_segment *seg, u32 pos)
 	u32 size = 1U << seg->stream->shift, steps = qkd_chunk_steps(seg);
 
 	while (pos < size) {
-		struct qkd_chunk *chunk =
-			smp_load_acquire(&seg->chunk[pos / QKD_CHUNK]);
 		u32 base = pos - pos % QKD_CHUNK, bit = steps;
+		struct qkd_chunk *chunk;
 
+		/* pairs with the release in qkd_segment_grow() */
+		chunk = smp_load_acquire(&seg->chunk[pos / QKD_CHUNK]);
 		if (chunk)
 			bit = find_next_zero_bit(chunk->taken, steps,
 						 (pos - base) / seg->stream->step);

@@ -110,6 +110,13 @@ void qkd_stream_kill(struct qkd_byte_stream *stream)
 	}
 }
 
+static struct qkd_segment *qkd_stream_slot(const struct qkd_byte_stream *stream,
+					   u32 slot)
+{
+	return rcu_dereference_check(stream->slot[slot],
+				     lockdep_is_held(&stream->gen->link->lock));
+}
+
 /**
  * qkd_stream_segment - a segment by number
  * @stream: stream
@@ -124,8 +131,7 @@ struct qkd_segment *qkd_stream_segment(const struct qkd_byte_stream *stream, u64
 	u32 slot;
 
 	div_u64_rem(no, stream->nslots, &slot);
-	seg = rcu_dereference_check(stream->slot[slot],
-				    lockdep_is_held(&stream->gen->link->lock));
+	seg = qkd_stream_slot(stream, slot);
 	return seg && seg->no == no ? seg : NULL;
 }
 
@@ -143,9 +149,7 @@ u64 qkd_stream_live(const struct qkd_byte_stream *stream)
 	u32 i;
 
 	for (i = 0; i < stream->nslots; i++) {
-		struct qkd_segment *seg =
-			rcu_dereference_check(stream->slot[i],
-				lockdep_is_held(&stream->gen->link->lock));
+		struct qkd_segment *seg = qkd_stream_slot(stream, i);
 		u64 base;
 
 		if (!seg)
@@ -185,8 +189,7 @@ static bool qkd_stream_blocked(const struct qkd_byte_stream *stream, u64 no)
 	u32 slot;
 
 	div_u64_rem(no, stream->nslots, &slot);
-	old = rcu_dereference_check(stream->slot[slot],
-				    lockdep_is_held(&stream->gen->link->lock));
+	old = qkd_stream_slot(stream, slot);
 	if (!old || old->no == no)
 		return false;
 	if (!stream->tx)
@@ -382,8 +385,7 @@ static struct qkd_segment *qkd_stream_open_segment(struct qkd_byte_stream *strea
 	if (qkd_stream_blocked(stream, no))
 		return ERR_PTR(-ENOBUFS);
 	div_u64_rem(no, stream->nslots, &slot);
-	old = rcu_dereference_protected(stream->slot[slot],
-					lockdep_is_held(&stream->gen->link->lock));
+	old = qkd_stream_slot(stream, slot);
 	if (old && stream->tx)
 		qkd_stream_close(stream, old);
 	else if (old)
@@ -536,6 +538,7 @@ void qkd_stream_advance(struct qkd_byte_stream *stream)
 	}
 	if (list_empty(&stream->pending) && stream->usable != stream->next) {
 		qkd_stream_usable(stream, stream->usable, stream->next);
+		/* as above */
 		smp_store_release(&stream->usable, stream->next);
 	}
 	if (stream->usable == from)
@@ -781,6 +784,7 @@ static bool qkd_stream_claim_control(struct qkd_byte_stream *stream)
 {
 	u64 bulk = atomic64_read(&stream->cursor[QKD_BULK]);
 	u64 first = (bulk + qkd_stream_mask(stream)) >> stream->shift;
+	/* pairs with the release in qkd_stream_advance() */
 	u64 end = smp_load_acquire(&stream->usable) >> stream->shift;
 	u64 no;
 
@@ -1046,9 +1050,7 @@ void qkd_stream_age(struct qkd_byte_stream *stream, u64 now)
 		stream->keep_at = now + keep / QKD_KEEP_STEPS;
 	}
 	for (i = 0; i < stream->nslots; i++) {
-		struct qkd_segment *seg =
-			rcu_dereference_protected(stream->slot[i],
-				lockdep_is_held(&stream->gen->link->lock));
+		struct qkd_segment *seg = qkd_stream_slot(stream, i);
 
 		if (!seg)
 			continue;
@@ -1076,6 +1078,7 @@ int qkd_pad_alloc(struct qkd_link *link, u32 len, struct qkd_slice *sl,
 	struct qkd_byte_stream *stream;
 	int err;
 
+	/* pairs with the release in qkd_link_gen_open() */
 	if (!gen || !smp_load_acquire(&gen->open))
 		return -ENETDOWN;
 	stream = &gen->stream[link->cfg.role == QKD_ROLE_ALICE ?

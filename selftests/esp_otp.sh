@@ -222,7 +222,7 @@ foreign()
 	local rc=0
 
 	in_bob ip xfrm state add src $A dst $B proto esp spi 0x4000 mode tunnel reqid 9 \
-		aead 'rfc4106(gcm(aes))' 0x$(printf '%040d' 1) 128
+		aead 'rfc4106(gcm(aes))' "0x$(printf '%040d' 1)" 128
 	in_bob qkd esp replace src $A dst $B spi 0x4000 dir in dev qkd0 cipher otp \
 		mode tunnel reqid 9 || rc=1
 	in_bob ip xfrm state list spi 0x4000 | grep -q rfc4106 || rc=0

@@ -122,15 +122,15 @@ ratio() { awk "BEGIN { printf \"%.2f\", $1 / $2 }"; }
 
 throughput()
 {
-	local what=$1 otp=() gcm=() i
+	local what=$1 otps=() gcms=() otp gcm i
 
 	for ((i = 0; i < turns; i++)); do
 		fill
-		otp+=("$(iperf 1)")
-		gcm+=("$(iperf 2)")
+		otps+=("$(iperf 1)")
+		gcms+=("$(iperf 2)")
 	done
-	otp=$(printf '%s\n' "${otp[@]}" | best)
-	gcm=$(printf '%s\n' "${gcm[@]}" | best)
+	otp=$(printf '%s\n' "${otps[@]}" | best)
+	gcm=$(printf '%s\n' "${gcms[@]}" | best)
 	echo "$what: otp $((otp / 1000000)) Mbit/s," \
 		"rfc4106(gcm(aes)) $((gcm / 1000000)) Mbit/s," \
 		"otp / gcm = $(ratio "$otp" "$gcm")"

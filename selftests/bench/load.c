@@ -78,7 +78,8 @@ static void add_sas(const char *link, unsigned int n)
 
 		memcpy(esp.dst.bytes, &dst, sizeof(dst));
 		esp.spi = SPI_FIRST + i;
-		must(ctx, "esp add", qkd_esp_add(ctx, qkd_by_name(link), &esp, NULL));
+		must(ctx, "esp add",
+		     qkd_esp_add(ctx, qkd_by_name(link), &esp, NULL));
 	}
 	printf("%.0f\n", n / (now() - start));
 	qkd_close(ctx);
@@ -96,23 +97,27 @@ static void keys(const char *link, const char *peer, const char *netns,
 		uint32_t count = BATCH;
 
 		start = now();
-		must(tx, "key get", qkd_key_get(tx, qkd_by_name(link),
-						QKD_CLASS_CONTROL, 32, NULL, key,
-						&count));
+		must(tx, "key get",
+		     qkd_key_get(tx, qkd_by_name(link), QKD_CLASS_CONTROL, 32,
+				 NULL, key, &count));
 		get += now() - start;
 		start = now();
 		for (i = 0; i < count; i++) {
-			must(rx, "peek", qkd_key_peek(rx, qkd_by_name(peer),
-						      key[i].id, 0, NULL, &peeked));
-			must(rx, "commit", qkd_key_commit(rx, qkd_by_name(peer),
-							  peeked.handle));
-			must(rx, "drop", qkd_key_drop(rx, qkd_by_name(peer),
-						      peeked.handle));
+			must(rx, "peek",
+			     qkd_key_peek(rx, qkd_by_name(peer), key[i].id, 0,
+					  NULL, &peeked));
+			must(rx, "commit",
+			     qkd_key_commit(rx, qkd_by_name(peer),
+					    peeked.handle));
+			must(rx, "drop",
+			     qkd_key_drop(rx, qkd_by_name(peer),
+					  peeked.handle));
 		}
 		commit += now() - start;
 		for (i = 0; i < count; i++)
-			must(tx, "drop", qkd_key_drop(tx, qkd_by_name(link),
-						      key[i].handle));
+			must(tx, "drop",
+			     qkd_key_drop(tx, qkd_by_name(link),
+					  key[i].handle));
 	}
 	printf("%.0f %.0f\n", done / get, done / commit);
 	qkd_close(tx);
