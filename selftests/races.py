@@ -171,10 +171,12 @@ def say(name, good):
 
 
 def control():
-    """Text that leaves in clear, so that the watchers show that they see it."""
-    sock = wire.udp('alice', '10.1.0.1')
+    """Text that leaves in clear, so that the watchers show that they see it. A
+    socket takes it: an ICMP error would quote it."""
+    sock, sink = wire.udp('alice', '10.1.0.1'), wire.udp('bob', '10.1.0.2', PORT)
     for _ in range(CONTROLS):
         sock.sendto(TEXT[:64], ('10.1.0.2', PORT))
+        sink.recv(100)
 
 
 def mend():
