@@ -69,13 +69,15 @@ def receiver(name, counts, stop):
 
 
 def watcher(name, counts, stop):
-    """Everything that leaves the device."""
+    """Everything that leaves the device, to the last frame."""
     sock = wire.packet_socket(name, ENDS[name][1])
     sock.settimeout(0.5)
-    while not stop.is_set():
+    while True:
         try:
             frame, where = sock.recvfrom(70000)
         except TimeoutError:
+            if stop.is_set():
+                break
             continue
         if where[2] != PACKET_OUTGOING or frame[12:14] != b'\x08\x00':
             continue
@@ -188,11 +190,12 @@ def mend():
 
 
 def main():
-    stop = multiprocessing.Event()
+    halt, stop = multiprocessing.Event(), multiprocessing.Event()
     counts = multiprocessing.Value(Counts, lock=False)
     parts = {(work, name): multiprocessing.Value(Counts, lock=False)
              for work in (sender, receiver, watcher) for name in ENDS}
-    workers = [multiprocessing.Process(target=work, args=(name, part, stop))
+    workers = [multiprocessing.Process(target=work,
+                                       args=(name, part, halt if work == sender else stop))
                for (work, name), part in parts.items()]
     for worker in workers:
         worker.start()
@@ -207,8 +210,9 @@ def main():
         done[operation.__name__] += 1
         nap(0.2)
     mend()
-    control()
     time.sleep(2)
+    halt.set()      # watchers may lag far behind what is sent
+    control()
     stop.set()
     for worker in workers:
         worker.join()
