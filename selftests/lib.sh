@@ -171,6 +171,10 @@ dump_ram()
 	host_request dump "$1"
 }
 
+# Why nothing sleeps there.
+# shellcheck disable=SC2034
+DEBUG_SLEEP="the debug kernel does not wake from suspend, with the module or without"
+
 # wake_in SECONDS: the runner ends a suspend that begins now.
 wake_in()
 {

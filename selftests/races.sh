@@ -49,7 +49,7 @@ python_checks "$HERE/races.py" "$(scaled 500)"
 check "traffic passes afterwards" answers
 if [ -e /sys/kernel/debug/kmemleak ]; then
 	ktap_test_skip "a suspend under traffic begins a new generation" \
-		"not on the debug kernel, which is slow to fall asleep"
+		"$DEBUG_SLEEP"
 else
 	check "a suspend under traffic begins a new generation" suspends
 fi
