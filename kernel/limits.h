@@ -39,7 +39,6 @@ enum qkd_limits {
 	QKD_EVENT_GAP		= 1000,		/* between two of a kind from packet paths */
 
 	/* keys */
-	QKD_KEY_UNITS_MAX	= 63,
 	QKD_PEEKS		= 64,		/* distinct IDs per link */
 	QKD_HANDLES		= 1024,		/* per link */
 
