@@ -584,6 +584,14 @@ enum qkd_sa_counter {
 	QKD_SA_NOT_HERE,
 	QKD_SA_DUPLICATE,
 	QKD_SA_ICV,
+	QKD_SA_PARKING,		/* QKD_A_ESP_REFUSED_PARKED */
+	QKD_SA_THROTTLED,
+	QKD_SA_PHASE,
+	QKD_SA_LIMIT,
+	/* no refusals */
+	QKD_SA_EPOCHS,
+	QKD_SA_PARKED,
+	QKD_SA_FALLBACK,
 	QKD_SA_COUNTERS,
 };
 
@@ -632,7 +640,42 @@ static inline void qkd_sa_count(struct qkd_sa *sa, enum qkd_sa_counter what,
 }
 
 /**
+ * struct qkd_rekey - when the next epoch of an SA is due
+ * @packets: after so many, 0 for no such limit
+ * @bytes: of text, likewise
+ * @time: in ms after the epoch's first packet, likewise
+ * @automatic: @time follows the key rate
+ */
+struct qkd_rekey {
+	u64 packets;
+	u64 bytes;
+	u32 time;
+	bool automatic;
+};
+
+/**
+ * struct qkd_secret - an external secret of a hybrid SA
+ * @number: which one; its low bit is the phase in the IV
+ * @len: bytes of @bytes, 0 for none
+ * @bytes: the secret; whoever holds a copy wipes it
+ */
+struct qkd_secret {
+	u32 number;
+	u16 len;
+	u8 bytes[QKD_SECRET_MAX];
+};
+
+/**
  * struct qkd_esp_config - what an SA is added with
+ * @rekey: when an epoch is due; all zero: @limits alone
+ * @limits: beyond which no epoch is used; never zero
+ * @weight: share of the link's key, for rekey.automatic
+ * @park_time: in ms
+ * @secret: cipher hybrid: by esp-add, NULL when an SA is described
+ * @secret_number: when an SA is described
+ * @encap_sport: UDP encapsulation, 0 for none
+ * @encap_dport: likewise
+ * @lft: lifetimes; XFRM_INF for none
  */
 struct qkd_esp_config {
 	u32 cipher;
@@ -651,13 +694,67 @@ struct qkd_esp_config {
 	bool esn;
 	bool has_sel;
 	struct xfrm_selector sel;
+	struct qkd_rekey rekey;
+	struct qkd_rekey limits;
+	u32 weight;
+	u32 park_time;
+	const struct qkd_secret *secret;
+	u32 secret_number;
+	__be16 encap_sport;
+	__be16 encap_dport;
+	struct xfrm_lifetime_cfg lft;
+};
+
+/**
+ * struct qkd_esp_change - what esp-set changes; what is not set stays
+ * @rekey: NULL, or the new intervals
+ * @weight: 0 or new
+ * @has_park_time: @park_time is new
+ * @park_time: in ms
+ * @secret: NULL, or the next external secret
+ */
+struct qkd_esp_change {
+	const struct qkd_rekey *rekey;
+	u32 weight;
+	bool has_park_time;
+	u32 park_time;
+	const struct qkd_secret *secret;
+};
+
+/**
+ * struct qkd_epoch_stats - an SA's current epoch
+ * @has_epoch: the fields up to @secret_number are set
+ * @id: key ID
+ * @age: in ms since its first packet
+ * @packets: under it
+ * @bytes: under it
+ * @secret_number: hybrid: of the external secret in it
+ * @interval: mean time between epochs in ms, 0 for unknown
+ * @left: out: epochs that the link has key for
+ * @fallback: out: goes on without key, as on-empty says
+ */
+struct qkd_epoch_stats {
+	bool has_epoch;
+	u8 id[QKD_KEY_ID_LEN];
+	u64 age;
+	u64 packets;
+	u64 bytes;
+	u32 secret_number;
+	u64 interval;
+	u64 left;
+	bool fallback;
 };
 
 int qkd_esp_add(struct qkd_link *link, const struct qkd_esp_config *cfg,
 		bool replace, u64 *number, u32 portid, u32 seq,
 		struct netlink_ext_ack *extack);
+int qkd_esp_set(struct qkd_link *link, u32 dir, __be32 spi,
+		const struct qkd_esp_change *change,
+		struct netlink_ext_ack *extack);
 int qkd_esp_del(struct qkd_link *link, u32 dir, __be32 spi,
 		struct netlink_ext_ack *extack);
+void qkd_esp_flush(struct qkd_link *link);
+void qkd_esp_epoch(struct qkd_sa *sa, struct qkd_epoch_stats *stats);
 struct qkd_sa *qkd_esp_get(struct qkd_link *link, u32 dir, __be32 spi);
 struct qkd_sa *qkd_esp_next(struct qkd_link *link, u32 dir, unsigned long *spi);
 int qkd_esp_describe(struct qkd_sa *sa, struct qkd_esp_config *cfg);

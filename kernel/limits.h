@@ -45,6 +45,12 @@ enum qkd_limits {
 	/* ESP */
 	QKD_ICV_ALARM		= 1 << 20,	/* bad ICVs on one segment */
 	QKD_SAS			= 1 << 20,	/* per link */
+	QKD_SECRET_MIN		= 32,
+	QKD_SECRET_MAX		= 1024,
+	QKD_PARK_TIME		= 50,		/* ms */
+	QKD_PARKED		= 64,		/* packets per SA */
+	QKD_PARKED_BYTES	= SZ_256K,	/* per SA */
+	QKD_PARKED_NET		= SZ_4M,	/* bytes per namespace */
 
 	/* per namespace; the second of each outside the initial user namespace */
 	QKD_LINKS		= 16384,

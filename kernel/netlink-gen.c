@@ -30,6 +30,51 @@ static const struct netlink_range_validation qkd_a_block_label_range = {
 	.max	= 65535ULL,
 };
 
+static const struct netlink_range_validation qkd_a_esp_rekey_packets_range = {
+	.min	= 1ULL,
+	.max	= QKD_REKEY_PACKETS_MAX,
+};
+
+static const struct netlink_range_validation qkd_a_esp_rekey_bytes_range = {
+	.min	= 1ULL,
+	.max	= QKD_REKEY_BYTES_MAX,
+};
+
+static const struct netlink_range_validation qkd_a_esp_rekey_time_range = {
+	.min	= 1ULL,
+	.max	= QKD_REKEY_TIME_MAX,
+};
+
+static const struct netlink_range_validation qkd_a_esp_epoch_packets_range = {
+	.min	= 1ULL,
+	.max	= QKD_REKEY_PACKETS_MAX,
+};
+
+static const struct netlink_range_validation qkd_a_esp_epoch_bytes_range = {
+	.min	= 1ULL,
+	.max	= QKD_REKEY_BYTES_MAX,
+};
+
+static const struct netlink_range_validation qkd_a_esp_epoch_time_range = {
+	.min	= 1ULL,
+	.max	= QKD_REKEY_TIME_MAX,
+};
+
+static const struct netlink_range_validation qkd_a_esp_weight_range = {
+	.min	= 1ULL,
+	.max	= 65535ULL,
+};
+
+static const struct netlink_range_validation qkd_a_encap_sport_range = {
+	.min	= 1ULL,
+	.max	= 65535ULL,
+};
+
+static const struct netlink_range_validation qkd_a_encap_dport_range = {
+	.min	= 1ULL,
+	.max	= 65535ULL,
+};
+
 static const struct netlink_range_validation qkd_a_sel_sport_range = {
 	.max	= 65535ULL,
 };
@@ -53,6 +98,22 @@ const struct nla_policy qkd_emu_nl_policy[QKD_A_EMU_PAD + 1] = {
 	[QKD_A_EMU_PEER_NETNS_FD] = { .type = NLA_U32, },
 	[QKD_A_EMU_PEER_INDEX] = { .type = NLA_U32, },
 	[QKD_A_EMU_BLOCK] = { .type = NLA_U32, },
+};
+
+const struct nla_policy qkd_encap_nl_policy[QKD_A_ENCAP_DPORT + 1] = {
+	[QKD_A_ENCAP_SPORT] = NLA_POLICY_FULL_RANGE(NLA_U32, &qkd_a_encap_sport_range),
+	[QKD_A_ENCAP_DPORT] = NLA_POLICY_FULL_RANGE(NLA_U32, &qkd_a_encap_dport_range),
+};
+
+const struct nla_policy qkd_lifetime_nl_policy[QKD_A_LIFETIME_PAD + 1] = {
+	[QKD_A_LIFETIME_SOFT_BYTES] = { .type = NLA_U64, },
+	[QKD_A_LIFETIME_HARD_BYTES] = { .type = NLA_U64, },
+	[QKD_A_LIFETIME_SOFT_PACKETS] = { .type = NLA_U64, },
+	[QKD_A_LIFETIME_HARD_PACKETS] = { .type = NLA_U64, },
+	[QKD_A_LIFETIME_SOFT_ADD_TIME] = { .type = NLA_U64, },
+	[QKD_A_LIFETIME_HARD_ADD_TIME] = { .type = NLA_U64, },
+	[QKD_A_LIFETIME_SOFT_USE_TIME] = { .type = NLA_U64, },
+	[QKD_A_LIFETIME_HARD_USE_TIME] = { .type = NLA_U64, },
 };
 
 const struct nla_policy qkd_sel_nl_policy[QKD_A_SEL_IFINDEX + 1] = {
@@ -221,7 +282,7 @@ static const struct nla_policy qkd_status_nl_policy[QKD_A_KEY_SIZE + 1] = {
 };
 
 /* QKD_CMD_ESP_ADD - do */
-static const struct nla_policy qkd_esp_add_nl_policy[QKD_A_ESP_SEL + 1] = {
+static const struct nla_policy qkd_esp_add_nl_policy[QKD_A_ESP_LIFETIME + 1] = {
 	[QKD_A_ESP_LINK_INDEX] = { .type = NLA_U32, },
 	[QKD_A_ESP_LINK_NAME] = { .type = NLA_NUL_STRING, .len = 15, },
 	[QKD_A_ESP_CIPHER] = NLA_POLICY_RANGE(NLA_U32, 1, 3),
@@ -229,7 +290,7 @@ static const struct nla_policy qkd_esp_add_nl_policy[QKD_A_ESP_SEL + 1] = {
 	[QKD_A_ESP_SPI] = { .type = NLA_U32, },
 	[QKD_A_ESP_SRC] = { .type = NLA_BINARY, },
 	[QKD_A_ESP_DST] = { .type = NLA_BINARY, },
-	[QKD_A_ESP_MODE] = NLA_POLICY_RANGE(NLA_U32, 1, 2),
+	[QKD_A_ESP_MODE] = NLA_POLICY_RANGE(NLA_U32, 1, 3),
 	[QKD_A_ESP_REQID] = { .type = NLA_U32, },
 	[QKD_A_ESP_IF_ID] = { .type = NLA_U32, },
 	[QKD_A_ESP_MARK] = { .type = NLA_U32, },
@@ -238,10 +299,23 @@ static const struct nla_policy qkd_esp_add_nl_policy[QKD_A_ESP_SEL + 1] = {
 	[QKD_A_ESP_ESN] = { .type = NLA_FLAG, },
 	[QKD_A_ESP_ON_EMPTY] = NLA_POLICY_RANGE(NLA_U32, 1, 2),
 	[QKD_A_ESP_SEL] = NLA_POLICY_NESTED(qkd_sel_nl_policy),
+	[QKD_A_ESP_REKEY_PACKETS] = NLA_POLICY_FULL_RANGE(NLA_U64, &qkd_a_esp_rekey_packets_range),
+	[QKD_A_ESP_REKEY_BYTES] = NLA_POLICY_FULL_RANGE(NLA_U64, &qkd_a_esp_rekey_bytes_range),
+	[QKD_A_ESP_REKEY_TIME] = NLA_POLICY_FULL_RANGE(NLA_U32, &qkd_a_esp_rekey_time_range),
+	[QKD_A_ESP_REKEY_AUTO] = { .type = NLA_FLAG, },
+	[QKD_A_ESP_EPOCH_PACKETS] = NLA_POLICY_FULL_RANGE(NLA_U64, &qkd_a_esp_epoch_packets_range),
+	[QKD_A_ESP_EPOCH_BYTES] = NLA_POLICY_FULL_RANGE(NLA_U64, &qkd_a_esp_epoch_bytes_range),
+	[QKD_A_ESP_EPOCH_TIME] = NLA_POLICY_FULL_RANGE(NLA_U32, &qkd_a_esp_epoch_time_range),
+	[QKD_A_ESP_WEIGHT] = NLA_POLICY_FULL_RANGE(NLA_U32, &qkd_a_esp_weight_range),
+	[QKD_A_ESP_PARK_TIME] = NLA_POLICY_MAX(NLA_U32, 1000),
+	[QKD_A_ESP_SECRET] = { .type = NLA_NUL_STRING, .len = 255, },
+	[QKD_A_ESP_SECRET_NUMBER] = { .type = NLA_U32, },
+	[QKD_A_ESP_ENCAP] = NLA_POLICY_NESTED(qkd_encap_nl_policy),
+	[QKD_A_ESP_LIFETIME] = NLA_POLICY_NESTED(qkd_lifetime_nl_policy),
 };
 
 /* QKD_CMD_ESP_REPLACE - do */
-static const struct nla_policy qkd_esp_replace_nl_policy[QKD_A_ESP_SEL + 1] = {
+static const struct nla_policy qkd_esp_replace_nl_policy[QKD_A_ESP_LIFETIME + 1] = {
 	[QKD_A_ESP_LINK_INDEX] = { .type = NLA_U32, },
 	[QKD_A_ESP_LINK_NAME] = { .type = NLA_NUL_STRING, .len = 15, },
 	[QKD_A_ESP_CIPHER] = NLA_POLICY_RANGE(NLA_U32, 1, 3),
@@ -249,7 +323,7 @@ static const struct nla_policy qkd_esp_replace_nl_policy[QKD_A_ESP_SEL + 1] = {
 	[QKD_A_ESP_SPI] = { .type = NLA_U32, },
 	[QKD_A_ESP_SRC] = { .type = NLA_BINARY, },
 	[QKD_A_ESP_DST] = { .type = NLA_BINARY, },
-	[QKD_A_ESP_MODE] = NLA_POLICY_RANGE(NLA_U32, 1, 2),
+	[QKD_A_ESP_MODE] = NLA_POLICY_RANGE(NLA_U32, 1, 3),
 	[QKD_A_ESP_REQID] = { .type = NLA_U32, },
 	[QKD_A_ESP_IF_ID] = { .type = NLA_U32, },
 	[QKD_A_ESP_MARK] = { .type = NLA_U32, },
@@ -258,6 +332,19 @@ static const struct nla_policy qkd_esp_replace_nl_policy[QKD_A_ESP_SEL + 1] = {
 	[QKD_A_ESP_ESN] = { .type = NLA_FLAG, },
 	[QKD_A_ESP_ON_EMPTY] = NLA_POLICY_RANGE(NLA_U32, 1, 2),
 	[QKD_A_ESP_SEL] = NLA_POLICY_NESTED(qkd_sel_nl_policy),
+	[QKD_A_ESP_REKEY_PACKETS] = NLA_POLICY_FULL_RANGE(NLA_U64, &qkd_a_esp_rekey_packets_range),
+	[QKD_A_ESP_REKEY_BYTES] = NLA_POLICY_FULL_RANGE(NLA_U64, &qkd_a_esp_rekey_bytes_range),
+	[QKD_A_ESP_REKEY_TIME] = NLA_POLICY_FULL_RANGE(NLA_U32, &qkd_a_esp_rekey_time_range),
+	[QKD_A_ESP_REKEY_AUTO] = { .type = NLA_FLAG, },
+	[QKD_A_ESP_EPOCH_PACKETS] = NLA_POLICY_FULL_RANGE(NLA_U64, &qkd_a_esp_epoch_packets_range),
+	[QKD_A_ESP_EPOCH_BYTES] = NLA_POLICY_FULL_RANGE(NLA_U64, &qkd_a_esp_epoch_bytes_range),
+	[QKD_A_ESP_EPOCH_TIME] = NLA_POLICY_FULL_RANGE(NLA_U32, &qkd_a_esp_epoch_time_range),
+	[QKD_A_ESP_WEIGHT] = NLA_POLICY_FULL_RANGE(NLA_U32, &qkd_a_esp_weight_range),
+	[QKD_A_ESP_PARK_TIME] = NLA_POLICY_MAX(NLA_U32, 1000),
+	[QKD_A_ESP_SECRET] = { .type = NLA_NUL_STRING, .len = 255, },
+	[QKD_A_ESP_SECRET_NUMBER] = { .type = NLA_U32, },
+	[QKD_A_ESP_ENCAP] = NLA_POLICY_NESTED(qkd_encap_nl_policy),
+	[QKD_A_ESP_LIFETIME] = NLA_POLICY_NESTED(qkd_lifetime_nl_policy),
 };
 
 /* QKD_CMD_ESP_DEL - do */
@@ -274,6 +361,28 @@ static const struct nla_policy qkd_esp_get_nl_policy[QKD_A_ESP_SPI + 1] = {
 	[QKD_A_ESP_LINK_NAME] = { .type = NLA_NUL_STRING, .len = 15, },
 	[QKD_A_ESP_DIR] = NLA_POLICY_RANGE(NLA_U32, 1, 2),
 	[QKD_A_ESP_SPI] = { .type = NLA_U32, },
+};
+
+/* QKD_CMD_ESP_SET - do */
+static const struct nla_policy qkd_esp_set_nl_policy[QKD_A_ESP_SECRET_NUMBER + 1] = {
+	[QKD_A_ESP_LINK_INDEX] = { .type = NLA_U32, },
+	[QKD_A_ESP_LINK_NAME] = { .type = NLA_NUL_STRING, .len = 15, },
+	[QKD_A_ESP_DIR] = NLA_POLICY_RANGE(NLA_U32, 1, 2),
+	[QKD_A_ESP_SPI] = { .type = NLA_U32, },
+	[QKD_A_ESP_REKEY_PACKETS] = NLA_POLICY_FULL_RANGE(NLA_U64, &qkd_a_esp_rekey_packets_range),
+	[QKD_A_ESP_REKEY_BYTES] = NLA_POLICY_FULL_RANGE(NLA_U64, &qkd_a_esp_rekey_bytes_range),
+	[QKD_A_ESP_REKEY_TIME] = NLA_POLICY_FULL_RANGE(NLA_U32, &qkd_a_esp_rekey_time_range),
+	[QKD_A_ESP_REKEY_AUTO] = { .type = NLA_FLAG, },
+	[QKD_A_ESP_WEIGHT] = NLA_POLICY_FULL_RANGE(NLA_U32, &qkd_a_esp_weight_range),
+	[QKD_A_ESP_PARK_TIME] = NLA_POLICY_MAX(NLA_U32, 1000),
+	[QKD_A_ESP_SECRET] = { .type = NLA_NUL_STRING, .len = 255, },
+	[QKD_A_ESP_SECRET_NUMBER] = { .type = NLA_U32, },
+};
+
+/* QKD_CMD_ESP_FLUSH - do */
+static const struct nla_policy qkd_esp_flush_nl_policy[QKD_A_ESP_LINK_NAME + 1] = {
+	[QKD_A_ESP_LINK_INDEX] = { .type = NLA_U32, },
+	[QKD_A_ESP_LINK_NAME] = { .type = NLA_NUL_STRING, .len = 15, },
 };
 
 /* Ops table for qkd */
@@ -392,14 +501,14 @@ static const struct genl_split_ops qkd_nl_ops[] = {
 		.cmd		= QKD_CMD_ESP_ADD,
 		.doit		= qkd_nl_esp_add_doit,
 		.policy		= qkd_esp_add_nl_policy,
-		.maxattr	= QKD_A_ESP_SEL,
+		.maxattr	= QKD_A_ESP_LIFETIME,
 		.flags		= GENL_CMD_CAP_DO,
 	},
 	{
 		.cmd		= QKD_CMD_ESP_REPLACE,
 		.doit		= qkd_nl_esp_replace_doit,
 		.policy		= qkd_esp_replace_nl_policy,
-		.maxattr	= QKD_A_ESP_SEL,
+		.maxattr	= QKD_A_ESP_LIFETIME,
 		.flags		= GENL_CMD_CAP_DO,
 	},
 	{
@@ -420,6 +529,20 @@ static const struct genl_split_ops qkd_nl_ops[] = {
 		.cmd	= QKD_CMD_ESP_DUMP,
 		.dumpit	= qkd_nl_esp_dump_dumpit,
 		.flags	= GENL_CMD_CAP_DUMP,
+	},
+	{
+		.cmd		= QKD_CMD_ESP_SET,
+		.doit		= qkd_nl_esp_set_doit,
+		.policy		= qkd_esp_set_nl_policy,
+		.maxattr	= QKD_A_ESP_SECRET_NUMBER,
+		.flags		= GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= QKD_CMD_ESP_FLUSH,
+		.doit		= qkd_nl_esp_flush_doit,
+		.policy		= qkd_esp_flush_nl_policy,
+		.maxattr	= QKD_A_ESP_LINK_NAME,
+		.flags		= GENL_CMD_CAP_DO,
 	},
 };
 

@@ -13,6 +13,8 @@
 
 /* Common nested types */
 extern const struct nla_policy qkd_emu_nl_policy[QKD_A_EMU_PAD + 1];
+extern const struct nla_policy qkd_encap_nl_policy[QKD_A_ENCAP_DPORT + 1];
+extern const struct nla_policy qkd_lifetime_nl_policy[QKD_A_LIFETIME_PAD + 1];
 extern const struct nla_policy qkd_sel_nl_policy[QKD_A_SEL_IFINDEX + 1];
 
 int qkd_nl_link_new_doit(struct sk_buff *skb, struct genl_info *info);
@@ -36,6 +38,8 @@ int qkd_nl_esp_replace_doit(struct sk_buff *skb, struct genl_info *info);
 int qkd_nl_esp_del_doit(struct sk_buff *skb, struct genl_info *info);
 int qkd_nl_esp_get_doit(struct sk_buff *skb, struct genl_info *info);
 int qkd_nl_esp_dump_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
+int qkd_nl_esp_set_doit(struct sk_buff *skb, struct genl_info *info);
+int qkd_nl_esp_flush_doit(struct sk_buff *skb, struct genl_info *info);
 
 enum {
 	QKD_NLGRP_EVENTS,
