@@ -53,6 +53,15 @@ struct chacha_state {
 	chacha20_crypt((state)->x, dst, src, bytes)
 #endif
 
+#include <linux/crypto.h>
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+typedef struct crypto_async_request crypto_done_t;
+#define crypto_done_data(areq)	((areq)->data)
+#else
+typedef void crypto_done_t;
+#define crypto_done_data(areq)	(areq)
+#endif
+
 #include <net/xfrm.h>
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
 enum {

@@ -34,7 +34,9 @@
 
 struct crypto_shash;
 struct qkd_account;
+struct qkd_aes;
 struct qkd_link;
+struct qkd_secret;
 
 enum qkd_kind {
 	QKD_PAD,
@@ -259,6 +261,7 @@ struct qkd_gen {
  * @reap_work: drops handles whose time is over
  * @sas: ESP SAs by SPI, [dir - 1]
  * @nsas: their number
+ * @weights: sum of the weights of those with rekey auto
  * @event_work: sends what packet paths noted
  * @noted: bits of enum qkd_event_type
  * @noted_count: how often
@@ -302,6 +305,7 @@ struct qkd_link {
 	struct delayed_work reap_work;
 	struct xarray sas[2];
 	atomic_t nsas;
+	atomic_t weights;
 	struct delayed_work event_work;
 	unsigned long noted;
 	atomic_t noted_count[QKD_EVENT_TYPE_SUPPLY_END + 1];
@@ -309,6 +313,23 @@ struct qkd_link {
 	u8 noted_stream[QKD_EVENT_TYPE_SUPPLY_END + 1];
 	struct device *dev;
 };
+
+/**
+ * qkd_link_stream - one of a generation's streams
+ * @link: link
+ * @gen: a generation of it
+ * @kind: pad or key
+ * @tx: the one that this end allocates from, or the peer's
+ */
+static inline struct qkd_byte_stream *qkd_link_stream(const struct qkd_link *link,
+						      struct qkd_gen *gen,
+						      enum qkd_kind kind, bool tx)
+{
+	bool from_alice = tx == (link->cfg.role == QKD_ROLE_ALICE);
+
+	return &gen->stream[(from_alice ? QKD_STREAM_A2B_PAD : QKD_STREAM_B2A_PAD) +
+			    kind];
+}
 
 /**
  * struct qkd_slice - contiguous range of one segment; valid under the RCU
@@ -381,6 +402,7 @@ void qkd_stream_age(struct qkd_byte_stream *stream, u64 now);
 void qkd_stream_kill(struct qkd_byte_stream *stream);
 u64 qkd_stream_room(const struct qkd_byte_stream *stream);
 void qkd_stream_committed(const struct qkd_slice *sl, u32 class);
+u64 qkd_stream_available(const struct qkd_byte_stream *stream, u32 class);
 u64 qkd_stream_tx_live(const struct qkd_byte_stream *stream);
 u64 qkd_stream_live(const struct qkd_byte_stream *stream);
 
@@ -419,6 +441,9 @@ void qkd_prf_free(struct crypto_shash *prf);
 void qkd_prf_kill(struct crypto_shash *prf);
 int qkd_kdf_key(const struct qkd_slice *sl, const struct qkd_key_context *ctx,
 		u8 *key, u32 size);
+int qkd_kdf_epoch(const struct qkd_slice *sl, const struct qkd_key_context *ctx,
+		  const struct qkd_secret *secret, u8 key[32], u8 nonce[12]);
+int qkd_kdf_epoch_tag(const struct qkd_segment *seg, __be32 spi, u64 offset, u8 *tag);
 int qkd_kdf_id_tag(const struct qkd_segment *seg, const u8 id[QKD_KEY_ID_LEN],
 		   const struct qkd_key_context *ctx, u8 tag[5]);
 int qkd_kdf_confirm(const struct qkd_segment *seg, u8 r[16]);
@@ -466,6 +491,8 @@ struct qkd_issued {
 };
 
 int qkd_key_may_leave(struct qkd_link *link, u32 class);
+int qkd_key_id_make(const struct qkd_slice *sl, const struct qkd_key_context *ctx,
+		    u8 id[QKD_KEY_ID_LEN]);
 int qkd_key_alloc(struct qkd_link *link, const struct qkd_key_context *ctx,
 		  u32 size, u8 id[QKD_KEY_ID_LEN], u8 *key);
 int qkd_key_get(struct qkd_link *link, const struct qkd_key_context *ctx,
@@ -507,6 +534,8 @@ int qkd_link_set_admin(struct qkd_link *link, u32 admin,
 u32 qkd_link_state(struct qkd_link *link);
 int qkd_net_charge(struct qkd_link *link, u64 bytes);
 void qkd_net_uncharge(struct qkd_link *link, u64 bytes);
+bool qkd_net_park(struct qkd_link *link, u32 bytes);
+void qkd_net_unpark(struct qkd_link *link, u32 bytes);
 int qkd_link_lock_ops(struct qkd_link *link);
 void qkd_link_unlock_ops(struct qkd_link *link);
 void qkd_links_kill(void);
@@ -565,7 +594,7 @@ void qkd_netlink_exit(void);
 int qkd_pm_init(void);
 void qkd_pm_exit(void);
 
-/* esp.c: SAs; otp.c: the AEAD qkd(otp) */
+/* esp.c: SAs */
 
 /**
  * struct qkd_sa_stats - one CPU's counters of an SA
@@ -609,13 +638,19 @@ struct qkd_sa_stats {
  * @dir: enum qkd_dir
  * @cipher: enum qkd_cipher
  * @on_empty: enum qkd_on_empty
- * @daddr: destination, with @family and @mark finds the xfrm_state again
- * @family: AF_INET or AF_INET6
  * @mark: of the xfrm_state
+ * @aes: what makes its epochs, or NULL for otp without on-empty aes; its own
+ * @lock: protects @daddr and @family
+ * @daddr: destination, with @family and @mark finds the xfrm_state again;
+ *	changes with XFRM_MSG_MIGRATE
+ * @family: AF_INET or AF_INET6
+ * @bound: tfms that are bound to it; two while XFRM migrates its state
  * @gone: out of the link's table: it blocks
+ * @noted: events to be sent, bits from QKD_EVENT_TYPE_SA_REKEYED on
+ * @told: epochs that an event has told of; link->event_work alone
  * @stats: per CPU
  *
- * All but @ref, @gone and @stats are constant once the SA is published.
+ * The fields up to @aes are constant once the SA is published.
  */
 struct qkd_sa {
 	struct kref ref;
@@ -626,10 +661,15 @@ struct qkd_sa {
 	u32 dir;
 	u32 cipher;
 	u32 on_empty;
+	u32 mark;
+	struct qkd_aes *aes;
+	spinlock_t lock;	/* the next two members */
 	xfrm_address_t daddr;
 	u16 family;
-	u32 mark;
+	atomic_t bound;
 	bool gone;
+	unsigned long noted;
+	u64 told;
 	struct qkd_sa_stats __percpu *stats;
 };
 
@@ -759,12 +799,42 @@ struct qkd_sa *qkd_esp_get(struct qkd_link *link, u32 dir, __be32 spi);
 struct qkd_sa *qkd_esp_next(struct qkd_link *link, u32 dir, unsigned long *spi);
 int qkd_esp_describe(struct qkd_sa *sa, struct qkd_esp_config *cfg);
 void qkd_sa_put(struct qkd_sa *sa);
+void qkd_sa_hold_bound(struct qkd_sa *sa);
+void qkd_sa_drop_bound(struct qkd_sa *sa);
 void qkd_sa_unbind(struct qkd_sa *sa);
+void qkd_sa_tell(struct qkd_sa *sa, u32 type);
+void qkd_esp_tell(struct qkd_link *link, u32 type);
+void qkd_esp_gen_gone(struct qkd_link *link);
+void qkd_esp_void(struct qkd_link *link);
 void qkd_esp_link_gone(struct qkd_link *link);
+void qkd_esp_init(void);
+void qkd_esp_exit(void);
 
-int qkd_otp_init(void);
-void qkd_otp_exit(void);
-bool qkd_otp_bind(struct crypto_aead *tfm, struct qkd_sa *sa);
-struct qkd_sa *qkd_otp_sa(struct crypto_aead *tfm);
+/* aead.c: the AEADs qkd(otp), qkd(aes), qkd(hybrid) */
+int qkd_aead_init(void);
+void qkd_aead_exit(void);
+const char *qkd_aead_name(u32 cipher);
+bool qkd_aead_bind(struct crypto_aead *tfm, struct qkd_sa *sa);
+struct qkd_sa *qkd_aead_sa(struct crypto_aead *tfm);
+int qkd_sa_refused(struct qkd_sa *sa, int err);
+
+/* otp.c: packets under the pad; fallback.c: under what is there; aes.c: in epochs */
+int qkd_otp_encrypt(struct qkd_sa *sa, struct aead_request *req);
+int qkd_otp_decrypt(struct qkd_sa *sa, struct aead_request *req, u64 iv);
+int qkd_fallback_encrypt(struct qkd_sa *sa, struct aead_request *req);
+int qkd_aes_encrypt(struct qkd_sa *sa, struct aead_request *req);
+int qkd_aes_decrypt(struct qkd_sa *sa, struct aead_request *req, u64 iv);
+
+int qkd_aes_new(struct qkd_sa *sa, const struct qkd_esp_config *cfg,
+		struct netlink_ext_ack *extack);
+void qkd_aes_free(struct qkd_aes *aes);
+void qkd_aes_end(struct qkd_aes *aes);
+void qkd_aes_void(struct qkd_aes *aes);
+void qkd_aes_flush(struct qkd_aes *aes);
+u32 qkd_aes_reqsize(const struct qkd_aes *aes);
+int qkd_aes_set(struct qkd_aes *aes, const struct qkd_esp_change *change,
+		struct netlink_ext_ack *extack);
+void qkd_aes_describe(struct qkd_aes *aes, struct qkd_esp_config *cfg);
+void qkd_aes_stats(struct qkd_aes *aes, struct qkd_epoch_stats *stats);
 
 #endif /* _QKD_CORE_H */

@@ -17,7 +17,9 @@
  * or interface: else one packet would verify on two of them.
  *
  * A state that XFRM clones (XFRM_MSG_MIGRATE) has a tfm that is bound to no SA:
- * it blocks, until somebody deletes it and adds an SA with the new addresses.
+ * it blocks. XFRM tells its key managers when it has moved states; we are one
+ * to hear of that, and bind the clone to the SA of the state that it replaces.
+ * Both are the same SA, with the same epochs and counters.
  */
 #include <linux/percpu.h>
 #include <linux/slab.h>
@@ -25,7 +27,6 @@
 #include "core.h"
 
 #define ESP_GENIV	"qkd"
-#define ESP_AEAD	"otp"
 
 enum {
 	ESP_HANDLE	= 16,	/* bytes: zeros, then the SA's number */
@@ -47,6 +48,7 @@ static void sa_release(struct kref *ref)
 {
 	struct qkd_sa *sa = container_of(ref, struct qkd_sa, ref);
 
+	qkd_aes_free(sa->aes);
 	qkd_link_put(sa->link);
 	call_rcu(&sa->rcu, sa_free_rcu);
 }
@@ -62,20 +64,28 @@ void qkd_sa_put(struct qkd_sa *sa)
 	kref_put(&sa->ref, sa_release);
 }
 
+static bool sa_has_epochs(const struct qkd_sa *sa)
+{
+	return sa->cipher != QKD_CIPHER_OTP || sa->on_empty == QKD_ON_EMPTY_AES;
+}
+
 static struct qkd_sa *sa_new(struct qkd_link *link,
-			     const struct qkd_esp_config *cfg)
+			     const struct qkd_esp_config *cfg,
+			     struct netlink_ext_ack *extack)
 {
 	struct qkd_sa *sa;
+	int err;
 
 	sa = kzalloc(sizeof(*sa), GFP_KERNEL_ACCOUNT);
 	if (!sa)
-		return NULL;
+		return ERR_PTR(-ENOMEM);
 	sa->stats = alloc_percpu_gfp(struct qkd_sa_stats, GFP_KERNEL_ACCOUNT);
 	if (!sa->stats) {
 		kfree(sa);
-		return NULL;
+		return ERR_PTR(-ENOMEM);
 	}
 	kref_init(&sa->ref);
+	spin_lock_init(&sa->lock);
 	kref_get(&link->ref);
 	sa->link = link;
 	sa->number = atomic64_inc_return(&esp_numbers);
@@ -86,7 +96,11 @@ static struct qkd_sa *sa_new(struct qkd_link *link,
 	sa->daddr = cfg->dst;
 	sa->family = cfg->family;
 	sa->mark = cfg->mark & cfg->mark_mask;
-	return sa;
+	err = sa_has_epochs(sa) ? qkd_aes_new(sa, cfg, extack) : 0;
+	if (!err)
+		return sa;
+	qkd_sa_put(sa);
+	return ERR_PTR(err);
 }
 
 static struct xarray *sa_table(const struct qkd_sa *sa)
@@ -101,31 +115,120 @@ static bool sa_unlink(struct qkd_sa *sa)
 		return false;
 	WRITE_ONCE(sa->gone, true);
 	atomic_dec(&sa->link->nsas);
+	if (sa->aes)
+		qkd_aes_end(sa->aes);
 	qkd_sa_put(sa);
 	return true;
 }
 
-static void sa_tell(const struct qkd_sa *sa, u32 type)
+static void sa_send(struct qkd_sa *sa, struct qkd_event *ev)
 {
-	const struct qkd_event ev = {
-		.type = type,
-		.stream = -1,
-		.spi = sa->spi,
-		.dir = sa->dir,
-	};
 	struct qkd_link *link = sa->link;
 
+	ev->stream = -1;
+	ev->spi = sa->spi;
+	ev->dir = sa->dir;
 	/* While it is held the link has its namespace, or is marked gone. */
 	mutex_lock(&link->lock);
 	if (!link->gone)
-		qkd_event_send(link, &ev);
+		qkd_event_send(link, ev);
 	mutex_unlock(&link->lock);
+}
+
+static void sa_tell(struct qkd_sa *sa, u32 type)
+{
+	struct qkd_event ev = { .type = type };
+
+	sa_send(sa, &ev);
+}
+
+/**
+ * qkd_sa_tell - remember that something happened to an SA, to be told soon
+ * @sa: SA
+ * @type: enum qkd_event_type, of those from SA_REKEYED on
+ *
+ * Context: any.
+ */
+void qkd_sa_tell(struct qkd_sa *sa, u32 type)
+{
+	u32 bit = type - QKD_EVENT_TYPE_SA_REKEYED;
+
+	if (!test_bit(bit, &sa->noted))
+		set_bit(bit, &sa->noted);
+	qkd_event_note(sa->link, type, -1);
+}
+
+static void sa_tell_noted(struct qkd_sa *sa, u32 type)
+{
+	struct qkd_epoch_stats stats = {};
+	struct qkd_event ev = { .type = type, .stream = -1 };
+	u64 epochs;
+
+	if (!test_and_clear_bit(type - QKD_EVENT_TYPE_SA_REKEYED, &sa->noted))
+		return;
+	if (type == QKD_EVENT_TYPE_SA_REKEYED) {
+		epochs = qkd_sa_sum(sa, QKD_SA_EPOCHS);
+		ev.count = epochs - sa->told;
+		sa->told = epochs;
+	}
+	qkd_aes_stats(sa->aes, &stats);
+	if (stats.has_epoch)
+		ev.key_id = stats.id;
+	ev.spi = sa->spi;
+	ev.dir = sa->dir;
+	qkd_event_send(sa->link, &ev);
+}
+
+/**
+ * qkd_esp_tell - tell what qkd_sa_tell() remembered
+ * @link: link
+ * @type: enum qkd_event_type, of those from SA_REKEYED on
+ *
+ * Context: link->event_work, which keeps the link's namespace.
+ */
+void qkd_esp_tell(struct qkd_link *link, u32 type)
+{
+	struct qkd_sa *sa;
+	unsigned long spi;
+	u32 dir;
+
+	for (dir = QKD_DIR_IN; dir <= QKD_DIR_OUT; dir++) {
+		for (spi = 0; (sa = qkd_esp_next(link, dir, &spi)); spi++) {
+			if (sa->aes)
+				sa_tell_noted(sa, type);
+			qkd_sa_put(sa);
+		}
+	}
 }
 
 static void sa_end(struct qkd_sa *sa)
 {
 	if (sa_unlink(sa))
 		sa_tell(sa, QKD_EVENT_TYPE_SA_DEL);
+}
+
+/**
+ * qkd_sa_hold_bound - a tfm is being bound to an SA
+ * @sa: SA; takes a reference
+ *
+ * Context: any.
+ */
+void qkd_sa_hold_bound(struct qkd_sa *sa)
+{
+	kref_get(&sa->ref);
+	atomic_inc(&sa->bound);
+}
+
+/**
+ * qkd_sa_drop_bound - undo qkd_sa_hold_bound()
+ * @sa: SA, of which the caller holds another reference
+ *
+ * Context: any.
+ */
+void qkd_sa_drop_bound(struct qkd_sa *sa)
+{
+	atomic_dec(&sa->bound);
+	qkd_sa_put(sa);
 }
 
 /**
@@ -136,24 +239,32 @@ static void sa_end(struct qkd_sa *sa)
  */
 void qkd_sa_unbind(struct qkd_sa *sa)
 {
-	sa_end(sa);
+	if (atomic_dec_and_test(&sa->bound))
+		sa_end(sa);
 	qkd_sa_put(sa);
 }
 
-static struct xfrm_state *esp_lookup(const struct qkd_sa *sa)
+static struct xfrm_state *esp_lookup(struct qkd_sa *sa)
 {
-	return xfrm_state_lookup(sa->link->net, sa->mark, &sa->daddr, sa->spi,
-				 IPPROTO_ESP, sa->family);
+	xfrm_address_t daddr;
+	u16 family;
+
+	spin_lock_bh(&sa->lock);
+	daddr = sa->daddr;
+	family = sa->family;
+	spin_unlock_bh(&sa->lock);
+	return xfrm_state_lookup(sa->link->net, sa->mark, &daddr, sa->spi,
+				 IPPROTO_ESP, family);
 }
 
 /* Larval states have no tfm. */
 static bool esp_is_state_of(const struct xfrm_state *x, const struct qkd_sa *sa)
 {
-	return x->data && qkd_otp_sa(x->data) == sa;
+	return x->data && qkd_aead_sa(x->data) == sa;
 }
 
 /* The XFRM state of @sa with a reference, or NULL. */
-static struct xfrm_state *esp_state_get(const struct qkd_sa *sa)
+static struct xfrm_state *esp_state_get(struct qkd_sa *sa)
 {
 	struct xfrm_state *x = esp_lookup(sa);
 
@@ -191,7 +302,7 @@ static void esp_delete(struct qkd_sa *sa)
 }
 
 /* Whoever deleted its state did not tell us, and XFRM has not freed it yet. */
-static bool sa_is_stale(const struct qkd_sa *sa)
+static bool sa_is_stale(struct qkd_sa *sa)
 {
 	struct xfrm_state *x = esp_lookup(sa);
 
@@ -286,27 +397,40 @@ static void esp_set_selector(struct xfrm_state *x,
 {
 	if (cfg->has_sel)
 		x->sel = cfg->sel;
-	else if (cfg->mode == XFRM_MODE_TUNNEL)
+	else if (cfg->mode != XFRM_MODE_TRANSPORT)
 		x->props.flags |= XFRM_STATE_AF_UNSPEC;
 	if (!x->sel.family && !(x->props.flags & XFRM_STATE_AF_UNSPEC))
 		x->sel.family = cfg->family;
 }
 
 /* What ESP takes for algorithm and key, and "ip xfrm state" prints. */
-static int esp_set_handle(struct xfrm_state *x, u64 number)
+static int esp_set_handle(struct xfrm_state *x, const struct qkd_sa *sa)
 {
 	struct xfrm_algo_aead *aead;
 
 	aead = kzalloc(sizeof(*aead) + ESP_HANDLE, GFP_KERNEL_ACCOUNT);
 	if (!aead)
 		return -ENOMEM;
-	strscpy(aead->alg_name, ESP_AEAD, sizeof(aead->alg_name));
+	strscpy(aead->alg_name, qkd_aead_name(sa->cipher), sizeof(aead->alg_name));
 	aead->alg_key_len = ESP_HANDLE * BITS_PER_BYTE;
 	aead->alg_icv_len = ESP_ICV_BITS;
-	put_unaligned_be64(number,
-			   aead->alg_key + ESP_HANDLE - sizeof(number));
+	put_unaligned_be64(sa->number,
+			   aead->alg_key + ESP_HANDLE - sizeof(sa->number));
 	x->aead = aead;
 	x->geniv = ESP_GENIV;
+	return 0;
+}
+
+static int esp_set_encap(struct xfrm_state *x, const struct qkd_esp_config *cfg)
+{
+	if (!cfg->encap_sport)
+		return 0;
+	x->encap = kzalloc(sizeof(*x->encap), GFP_KERNEL_ACCOUNT);
+	if (!x->encap)
+		return -ENOMEM;
+	x->encap->encap_type = UDP_ENCAP_ESPINUDP;
+	x->encap->encap_sport = cfg->encap_sport;
+	x->encap->encap_dport = cfg->encap_dport;
 	return 0;
 }
 
@@ -325,10 +449,7 @@ static void esp_set_props(struct xfrm_state *x,
 	x->mark.v = cfg->mark;
 	x->mark.m = cfg->mark_mask;
 	x->if_id = cfg->if_id;
-	x->lft.soft_byte_limit = XFRM_INF;
-	x->lft.hard_byte_limit = XFRM_INF;
-	x->lft.soft_packet_limit = XFRM_INF;
-	x->lft.hard_packet_limit = XFRM_INF;
+	x->lft = cfg->lft;
 	x->replay_maxdiff = net->xfrm.sysctl_aevent_rseqth;
 	x->replay_maxage = net->xfrm.sysctl_aevent_etime * HZ / XFRM_AE_ETH_M;
 	qkd_xfrm_set_dir(x, cfg->dir == QKD_DIR_OUT ? XFRM_SA_DIR_OUT :
@@ -369,7 +490,7 @@ static struct xfrm_state *esp_state_new(struct qkd_sa *sa,
 	err = esp_set_replay(x, cfg);
 	if (err)
 		goto err_free;
-	err = esp_set_handle(x, sa->number);
+	err = esp_set_handle(x, sa) ?: esp_set_encap(x, cfg);
 	if (err)
 		goto err_free;
 	err = qkd_xfrm_init_state(x, extack);
@@ -379,7 +500,7 @@ static struct xfrm_state *esp_state_new(struct qkd_sa *sa,
 		goto err_free;
 	}
 	esp_drop_offload(x);
-	if (!qkd_otp_bind(x->data, sa)) {
+	if (!qkd_aead_bind(x->data, sa)) {
 		NL_SET_ERR_MSG(extack, "ESP was given another cipher");
 		err = -EINVAL;
 		goto err_free;
@@ -472,7 +593,8 @@ out:
  *
  * Process context, may sleep.
  * Return: 0; -EEXIST the SPI is in use, -ENODEV the link is going, -ENOSPC it has
- * too many SAs, -ENOMEM or what XFRM said.
+ * too many SAs, -ENOKEY or -ENETDOWN there is no key for an epoch to fall back on,
+ * -ENOMEM or what XFRM said.
  */
 int qkd_esp_add(struct qkd_link *link, const struct qkd_esp_config *cfg,
 		bool replace, u64 *number, u32 portid, u32 seq,
@@ -482,9 +604,9 @@ int qkd_esp_add(struct qkd_link *link, const struct qkd_esp_config *cfg,
 	struct qkd_sa *sa;
 	int err;
 
-	sa = sa_new(link, cfg);
-	if (!sa)
-		return -ENOMEM;
+	sa = sa_new(link, cfg, extack);
+	if (IS_ERR(sa))
+		return PTR_ERR(sa);
 	x = esp_state_new(sa, cfg, extack);
 	if (IS_ERR(x)) {
 		err = PTR_ERR(x);
@@ -533,6 +655,76 @@ int qkd_esp_del(struct qkd_link *link, u32 dir, __be32 spi,
 	esp_delete(sa);
 	qkd_sa_put(sa);
 	return 0;
+}
+
+/**
+ * qkd_esp_set - change an SA under traffic
+ * @link: its link, of the caller's namespace
+ * @dir: enum qkd_dir
+ * @spi: SPI
+ * @change: what to change, checked field by field
+ * @extack: says what was wrong
+ *
+ * Process context, may sleep.
+ * Return: 0; -ENOENT no such SA, -EOPNOTSUPP it has no epochs, -EINVAL or -EBUSY
+ * the secret cannot be its next one, -ENOMEM.
+ */
+int qkd_esp_set(struct qkd_link *link, u32 dir, __be32 spi,
+		const struct qkd_esp_change *change,
+		struct netlink_ext_ack *extack)
+{
+	struct qkd_sa *sa = qkd_esp_get(link, dir, spi);
+	int err = -EOPNOTSUPP;
+
+	if (!sa) {
+		NL_SET_ERR_MSG(extack,
+			       "link has no SA with this SPI in this direction");
+		return -ENOENT;
+	}
+	if (!sa->aes)
+		NL_SET_ERR_MSG(extack, "SA has no AES epochs");
+	else if ((change->rekey || change->weight) && dir == QKD_DIR_IN)
+		NL_SET_ERR_MSG(extack, "the sender says when an epoch is due");
+	else if (change->secret && sa->cipher != QKD_CIPHER_HYBRID)
+		NL_SET_ERR_MSG(extack, "only cipher hybrid takes an external secret");
+	else
+		err = qkd_aes_set(sa->aes, change, extack);
+	qkd_sa_put(sa);
+	return err;
+}
+
+/**
+ * qkd_esp_flush - delete all SAs of a link
+ * @link: link, of the caller's namespace
+ *
+ * Process context, may sleep.
+ */
+void qkd_esp_flush(struct qkd_link *link)
+{
+	struct qkd_sa *sa;
+	unsigned long spi;
+	u32 dir;
+
+	for (dir = QKD_DIR_IN; dir <= QKD_DIR_OUT; dir++) {
+		for (spi = 0; (sa = qkd_esp_next(link, dir, &spi)); spi++) {
+			esp_delete(sa);
+			qkd_sa_put(sa);
+		}
+	}
+}
+
+/**
+ * qkd_esp_epoch - tell of an SA's current epoch
+ * @sa: SA
+ * @stats: out
+ *
+ * Process context, may sleep.
+ */
+void qkd_esp_epoch(struct qkd_sa *sa, struct qkd_epoch_stats *stats)
+{
+	memset(stats, 0, sizeof(*stats));
+	if (sa->aes)
+		qkd_aes_stats(sa->aes, stats);
 }
 
 /**
@@ -612,14 +804,65 @@ int qkd_esp_describe(struct qkd_sa *sa, struct qkd_esp_config *cfg)
 		.esn = x->props.flags & XFRM_STATE_ESN,
 		.has_sel = x->sel.family != AF_UNSPEC,
 		.sel = x->sel,
+		.lft = x->lft,
 	};
+	if (x->encap) {
+		cfg->encap_sport = x->encap->encap_sport;
+		cfg->encap_dport = x->encap->encap_dport;
+	}
 	if (sa->dir == QKD_DIR_IN)
 		cfg->replay_window = x->replay_esn ?
 				     x->replay_esn->replay_window :
 				     x->props.replay_window;
 	spin_unlock_bh(&x->lock);
 	xfrm_state_put(x);
+	if (sa->aes)
+		qkd_aes_describe(sa->aes, cfg);
 	return 0;
+}
+
+static void esp_for_each(struct qkd_link *link, void (*fn)(struct qkd_aes *aes))
+{
+	struct qkd_sa *sa;
+	unsigned long spi;
+	u32 dir;
+
+	for (dir = QKD_DIR_IN; dir <= QKD_DIR_OUT; dir++) {
+		for (spi = 0; (sa = qkd_esp_next(link, dir, &spi)); spi++) {
+			if (sa->aes)
+				fn(sa->aes);
+			qkd_sa_put(sa);
+		}
+	}
+}
+
+/**
+ * qkd_esp_gen_gone - the link's generation has ended: epochs end with it
+ * @link: link, its generation unpublished
+ *
+ * Process context, may sleep. Called with @link->lock held.
+ */
+void qkd_esp_gen_gone(struct qkd_link *link)
+{
+	esp_for_each(link, qkd_aes_flush);
+}
+
+/**
+ * qkd_esp_void - no epoch of the link's SAs is used any more
+ * @link: link
+ *
+ * Context: any, panic included: takes no lock.
+ */
+void qkd_esp_void(struct qkd_link *link)
+{
+	struct qkd_sa *sa;
+	unsigned long spi;
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(link->sas); i++)
+		xa_for_each(&link->sas[i], spi, sa)
+			if (sa->aes)
+				qkd_aes_void(sa->aes);
 }
 
 /**
@@ -644,4 +887,109 @@ void qkd_esp_link_gone(struct qkd_link *link)
 			qkd_sa_put(sa);
 		}
 	}
+}
+
+/*
+ * XFRM's key managers
+ */
+
+/* Is @x, found where the SA's state has moved to, the clone of that state? */
+static bool esp_is_clone(const struct xfrm_state *x, const struct qkd_sa *sa)
+{
+	const struct xfrm_algo_aead *aead = x->aead;
+
+	return x->data && aead && aead->alg_key_len == ESP_HANDLE * BITS_PER_BYTE &&
+	       x->geniv && !strcmp(x->geniv, ESP_GENIV) &&
+	       get_unaligned_be64(aead->alg_key + ESP_HANDLE - sizeof(u64)) ==
+			sa->number;
+}
+
+static void esp_move(struct qkd_sa *sa, struct net *net, const struct xfrm_migrate *m)
+{
+	struct xfrm_state *x;
+
+	x = xfrm_state_lookup(net, sa->mark, &m->new_daddr, sa->spi, IPPROTO_ESP,
+			      m->new_family);
+	if (!x)
+		return;
+	if (esp_is_clone(x, sa)) {
+		esp_drop_offload(x);
+		spin_lock_bh(&sa->lock);
+		if (qkd_aead_bind(x->data, sa)) {
+			sa->daddr = m->new_daddr;
+			sa->family = m->new_family;
+		}
+		spin_unlock_bh(&sa->lock);
+	}
+	xfrm_state_put(x);
+}
+
+struct esp_migrate {
+	const struct xfrm_migrate *m;
+	int n;
+};
+
+/* Under RCU. */
+static void esp_migrate_link(struct qkd_link *link, const void *arg)
+{
+	const struct esp_migrate *move = arg;
+	struct qkd_sa *sa;
+	unsigned long spi;
+	u32 i;
+	int n;
+
+	for (i = 0; i < ARRAY_SIZE(link->sas); i++)
+		xa_for_each(&link->sas[i], spi, sa)
+			for (n = 0; n < move->n; n++)
+				if (move->m[n].old_family == sa->family &&
+				    xfrm_addr_equal(&move->m[n].old_daddr,
+						    &sa->daddr, sa->family))
+					esp_move(sa, link->net, &move->m[n]);
+}
+
+static int esp_migrate(const struct xfrm_selector *sel, u8 dir, u8 type,
+		       const struct xfrm_migrate *m, int num_bundles,
+		       const struct xfrm_kmaddress *k, struct net *net,
+		       const struct xfrm_encap_tmpl *encap)
+{
+	const struct esp_migrate move = { .m = m, .n = num_bundles };
+
+	qkd_links_for_each_rcu(net, esp_migrate_link, &move);
+	return 0;
+}
+
+/* SAs are somebody else's to ask for. */
+static int esp_acquire(struct xfrm_state *x, struct xfrm_tmpl *tmpl,
+		       struct xfrm_policy *policy)
+{
+	return -EINVAL;
+}
+
+static struct xfrm_policy *esp_compile_policy(struct sock *sk, int opt, u8 *data,
+					      int len, int *dir)
+{
+	*dir = -EOPNOTSUPP;
+	return NULL;
+}
+
+static struct xfrm_mgr esp_manager = {
+	.acquire	= esp_acquire,
+	.compile_policy	= esp_compile_policy,
+	.migrate	= esp_migrate,
+};
+
+/**
+ * qkd_esp_init - hear of states that move
+ */
+void qkd_esp_init(void)
+{
+	xfrm_register_km(&esp_manager);
+}
+
+/**
+ * qkd_esp_exit - undo qkd_esp_init()
+ */
+void qkd_esp_exit(void)
+{
+	xfrm_unregister_km(&esp_manager);
 }

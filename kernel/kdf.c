@@ -57,20 +57,36 @@ void qkd_prf_kill(struct crypto_shash *prf)
 		crypto_shash_setkey(prf, qkd_zeros, sizeof(qkd_zeros));
 }
 
-/* HMAC under a key that lives only for the call. */
-static int qkd_hmac(const u8 key[32], const u8 *data, u32 len, u8 out[32])
+/* A message for qkd_hmac() and where its HMAC goes. */
+struct qkd_hmac {
+	const u8 *data;
+	u32 len;
+	u8 *out;	/* 32 bytes */
+};
+
+/* HMACs under a key that lives only for the call. */
+static int qkd_hmacs(const u8 key[32], const struct qkd_hmac *msg, u32 n)
 {
 	struct crypto_shash *tfm;
 	int err;
+	u32 i;
 
 	local_bh_disable();
 	tfm = *this_cpu_ptr(qkd_expand_tfm);
 	err = crypto_shash_setkey(tfm, key, 32);
-	if (!err)
-		err = crypto_shash_tfm_digest(tfm, data, len, out);
+	for (i = 0; i < n && !err; i++)
+		err = crypto_shash_tfm_digest(tfm, msg[i].data, msg[i].len,
+					      msg[i].out);
 	crypto_shash_setkey(tfm, qkd_zeros, sizeof(qkd_zeros));
 	local_bh_enable();
 	return err;
+}
+
+static int qkd_hmac(const u8 key[32], const u8 *data, u32 len, u8 out[32])
+{
+	const struct qkd_hmac msg = { .data = data, .len = len, .out = out };
+
+	return qkd_hmacs(key, &msg, 1);
 }
 
 /* info of DESIGN section 3 rule 2, and the counter byte of HKDF-Expand */
@@ -144,6 +160,122 @@ int qkd_kdf_key(const struct qkd_slice *sl, const struct qkd_key_context *ctx,
 	memzero_explicit(out, sizeof(out));
 	if (err)
 		memzero_explicit(key, size);
+	return err;
+}
+
+/* The label of the nonce base is longer than that of keys. */
+struct qkd_nonce_info {
+	char label[13];		/* with its NUL */
+	u8 rest[sizeof(struct qkd_key_info) - sizeof_field(struct qkd_key_info, label)];
+} __packed;
+
+static u32 qkd_nonce_info(struct qkd_nonce_info *nonce, const struct qkd_key_info *info,
+			  u32 len, u32 size)
+{
+	const u32 skip = sizeof(info->label);
+	__be32 be = cpu_to_be32(size);
+
+	BUILD_BUG_ON(sizeof("qkd nonce v1") != sizeof(nonce->label));
+	memcpy(nonce->label, "qkd nonce v1", sizeof(nonce->label));
+	memcpy(nonce->rest, (const u8 *)info + skip, len - skip);
+	memcpy(nonce->rest + offsetof(struct qkd_key_info, size) - skip, &be,
+	       sizeof(be));
+	return len - skip + sizeof(nonce->label);
+}
+
+/* HKDF-Extract of unit || len16 external secret, or of the unit alone. */
+static int qkd_extract(struct crypto_shash *prf, const u8 unit[QKD_KEY_UNIT],
+		       const struct qkd_secret *secret, u8 prk[32])
+{
+	SHASH_DESC_ON_STACK(desc, prf);
+	__be16 len;
+	int err;
+
+	if (!secret)
+		return crypto_shash_tfm_digest(prf, unit, QKD_KEY_UNIT, prk);
+	len = cpu_to_be16(secret->len);
+	desc->tfm = prf;
+	err = crypto_shash_init(desc) ?:
+	      crypto_shash_update(desc, unit, QKD_KEY_UNIT) ?:
+	      crypto_shash_update(desc, (u8 *)&len, sizeof(len)) ?:
+	      crypto_shash_finup(desc, secret->bytes, secret->len, prk);
+	shash_desc_zero(desc);
+	return err;
+}
+
+/**
+ * qkd_kdf_epoch - key and nonce base of an ESP epoch
+ * @sl: its unit
+ * @ctx: class and context
+ * @secret: external secret that goes in, or NULL
+ * @key: out: 32 bytes
+ * @nonce: out: 12 bytes
+ *
+ * As qkd_kdf_key(), of which this is the form for one unit.
+ *
+ * Context: any, under rcu_read_lock().
+ * Return: 0 or an errno of the crypto API; then nothing is left in @key.
+ */
+int qkd_kdf_epoch(const struct qkd_slice *sl, const struct qkd_key_context *ctx,
+		  const struct qkd_secret *secret, u8 key[32], u8 nonce[12])
+{
+	u8 unit[QKD_KEY_UNIT], prk[32], out[2][32];
+	struct qkd_nonce_info nonce_info;
+	struct qkd_key_info info;
+	struct qkd_hmac msg[2] = {
+		{ .data = (u8 *)&info, .out = out[0] },
+		{ .data = (u8 *)&nonce_info, .out = out[1] },
+	};
+	int err;
+
+	msg[0].len = qkd_key_info(&info, sl, ctx, sizeof(out[0]));
+	info.offset = cpu_to_be64(qkd_slice_offset(sl));
+	msg[1].len = qkd_nonce_info(&nonce_info, &info, msg[0].len, 12);
+	qkd_slice_read(sl, 0, unit, sizeof(unit));
+	err = qkd_extract(sl->seg->prf, unit, secret, prk);
+	if (!err)
+		err = qkd_hmacs(prk, msg, 2);
+	memcpy(key, out[0], 32);
+	memcpy(nonce, out[1], 12);
+	if (err) {
+		memzero_explicit(key, 32);
+		memzero_explicit(nonce, 12);
+	}
+	memzero_explicit(unit, sizeof(unit));
+	memzero_explicit(prk, sizeof(prk));
+	memzero_explicit(out, sizeof(out));
+	return err;
+}
+
+/**
+ * qkd_kdf_epoch_tag - what makes a forged epoch cheap to refuse
+ * @seg: segment that holds the unit
+ * @spi: of the SA
+ * @offset: of the unit in the stream, in bytes
+ * @tag: out
+ *
+ * No other HMAC under k_seg is over 24 bytes that begin so: an ID's seventh
+ * byte begins with its version.
+ *
+ * Context: any, under rcu_read_lock().
+ * Return: 0 or an errno of the crypto API.
+ */
+int qkd_kdf_epoch_tag(const struct qkd_segment *seg, __be32 spi, u64 offset, u8 *tag)
+{
+	struct {
+		char label[12];
+		__be32 spi;
+		__be64 offset;
+	} __packed msg;
+	u8 out[32];
+	int err;
+
+	memcpy(msg.label, "qkd epoch v1", sizeof(msg.label));
+	msg.spi = spi;
+	msg.offset = cpu_to_be64(offset);
+	err = crypto_shash_tfm_digest(seg->prf, (u8 *)&msg, sizeof(msg), out);
+	*tag = out[0];
+	memzero_explicit(out, sizeof(out));
 	return err;
 }
 

@@ -59,16 +59,17 @@ int qkd_key_may_leave(struct qkd_link *link, u32 class)
 	return -EACCES;
 }
 
-static struct qkd_byte_stream *qkd_tx_key(struct qkd_link *link, struct qkd_gen *gen)
-{
-	return &gen->stream[link->cfg.role == QKD_ROLE_ALICE ?
-			    QKD_STREAM_A2B_KEY : QKD_STREAM_B2A_KEY];
-}
-
-/* Make the ID of an allocated slice, and its key. */
-static int qkd_key_make(const struct qkd_slice *sl,
-			const struct qkd_key_context *ctx, u32 size,
-			u8 id[QKD_KEY_ID_LEN], u8 *key)
+/**
+ * qkd_key_id_make - the ID of the key that a slice gives
+ * @sl: slice of a key stream
+ * @ctx: class and context
+ * @id: out
+ *
+ * Context: any, under rcu_read_lock().
+ * Return: 0 or an errno of the crypto API.
+ */
+int qkd_key_id_make(const struct qkd_slice *sl, const struct qkd_key_context *ctx,
+		    u8 id[QKD_KEY_ID_LEN])
 {
 	const struct qkd_gen *gen = sl->seg->gen;
 	struct qkd_key_id f = {
@@ -88,7 +89,7 @@ static int qkd_key_make(const struct qkd_slice *sl,
 		return err;
 	f.tag = get_unaligned_be64(tag);
 	qkd_key_id_pack(id, &f);
-	return qkd_kdf_key(sl, ctx, key, size);
+	return 0;
 }
 
 /**
@@ -118,11 +119,11 @@ int qkd_key_alloc(struct qkd_link *link, const struct qkd_key_context *ctx,
 	/* pairs with the release in qkd_link_gen_open() */
 	if (!gen || !smp_load_acquire(&gen->open))
 		goto out_unlock;
-	err = qkd_stream_alloc_key(qkd_tx_key(link, gen), ctx->class,
+	err = qkd_stream_alloc_key(qkd_link_stream(link, gen, QKD_KEY, true), ctx->class,
 				   round_up(size, QKD_KEY_UNIT), &sl);
 	if (err)
 		goto out_unlock;
-	err = qkd_key_make(&sl, ctx, size, id, key);
+	err = qkd_key_id_make(&sl, ctx, id) ?: qkd_kdf_key(&sl, ctx, key, size);
 	done = qkd_slice_done(&sl);
 	if (err || done) {
 		memzero_explicit(key, size);
@@ -591,18 +592,15 @@ void qkd_key_reap(struct work_struct *work)
  */
 u64 qkd_key_available(struct qkd_link *link, u32 class, u32 size)
 {
-	struct qkd_byte_stream *stream;
 	struct qkd_gen *gen;
-	s64 bytes = 0;
+	u64 bytes = 0;
 
 	rcu_read_lock();
 	gen = rcu_dereference(link->gen);
 	/* pairs with the release in qkd_link_gen_open() */
-	if (gen && smp_load_acquire(&gen->open)) {
-		stream = qkd_tx_key(link, gen);
-		bytes = max_t(s64, atomic64_read(&stream->credit), 0) +
-			atomic64_read(&stream->reserve[class - 1]);
-	}
+	if (gen && smp_load_acquire(&gen->open))
+		bytes = qkd_stream_available(qkd_link_stream(link, gen, QKD_KEY, true),
+					     class);
 	rcu_read_unlock();
 	return div_u64(bytes, round_up(size, QKD_KEY_UNIT));
 }

@@ -17,15 +17,17 @@
 #define QKD_NAME_HASH_BITS	8
 
 /**
- * struct qkd_account - bytes of pool that the links of a namespace hold
+ * struct qkd_account - bytes that the links of a namespace hold
  * @ref: the namespace and its links
- * @bytes: charged
- * @max: cap
+ * @bytes: of pools
+ * @max: cap of these
+ * @parked: of packets that wait for their epoch
  */
 struct qkd_account {
 	struct kref ref;
 	atomic64_t bytes;
 	u64 max;
+	atomic64_t parked;
 };
 
 /**
@@ -91,6 +93,32 @@ int qkd_net_charge(struct qkd_link *link, u64 bytes)
 void qkd_net_uncharge(struct qkd_link *link, u64 bytes)
 {
 	atomic64_sub(bytes, &link->account->bytes);
+}
+
+/**
+ * qkd_net_park - charge a link's namespace for a packet that waits
+ * @link: link
+ * @bytes: of the packet
+ *
+ * Context: any.
+ * Return: false if too many wait.
+ */
+bool qkd_net_park(struct qkd_link *link, u32 bytes)
+{
+	if (atomic64_add_return(bytes, &link->account->parked) <= QKD_PARKED_NET)
+		return true;
+	qkd_net_unpark(link, bytes);
+	return false;
+}
+
+/**
+ * qkd_net_unpark - undo qkd_net_park()
+ * @link: link
+ * @bytes: of the packet
+ */
+void qkd_net_unpark(struct qkd_link *link, u32 bytes)
+{
+	atomic64_sub(bytes, &link->account->parked);
 }
 
 static u32 qkd_name_hash(const char *name)
@@ -396,6 +424,7 @@ static void qkd_link_drop_gen(struct qkd_link *link, bool wait)
 	if (!gen)
 		return;
 	RCU_INIT_POINTER(link->gen, NULL);
+	qkd_esp_gen_gone(link);
 	qkd_key_release_all(link);
 	wake_up_interruptible_all(&link->readers);
 	if (!wait) {
@@ -1419,6 +1448,7 @@ void qkd_links_kill(void)
 	rcu_read_lock();
 	xa_for_each(&qkd_links, i, link) {
 		gen = rcu_dereference(link->gen);
+		qkd_esp_void(link);
 		for (s = 0; gen && s < QKD_STREAMS; s++)
 			qkd_stream_kill(&gen->stream[s]);
 	}

@@ -32,21 +32,23 @@ static int __init qkd_init(void)
 	err = qkd_chardev_init();
 	if (err)
 		goto err_links;
-	err = qkd_otp_init();
+	err = qkd_aead_init();
 	if (err)
 		goto err_chardev;
 	err = qkd_pm_init();
 	if (err)
-		goto err_otp;
+		goto err_aead;
+	qkd_esp_init();
 	err = qkd_netlink_init();	/* last: users come in */
 	if (err)
-		goto err_pm;
+		goto err_esp;
 	return 0;
 
-err_pm:
+err_esp:
+	qkd_esp_exit();
 	qkd_pm_exit();
-err_otp:
-	qkd_otp_exit();
+err_aead:
+	qkd_aead_exit();
 err_chardev:
 	qkd_chardev_exit();
 err_links:
@@ -59,8 +61,9 @@ err_kdf:
 static void __exit qkd_exit(void)
 {
 	qkd_netlink_exit();
+	qkd_esp_exit();
 	qkd_pm_exit();
-	qkd_otp_exit();
+	qkd_aead_exit();
 	qkd_chardev_exit();
 	qkd_links_exit();
 	qkd_kdf_exit();
@@ -70,4 +73,4 @@ module_init(qkd_init);
 module_exit(qkd_exit);
 MODULE_DESCRIPTION("QKD keys for IPsec and MACsec");
 MODULE_LICENSE("GPL");
-MODULE_SOFTDEP("pre: sha256 hmac");
+MODULE_SOFTDEP("pre: sha256 hmac gcm");

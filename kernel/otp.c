@@ -1,43 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The AEAD qkd(otp): one-time pad and one-time Poly1305.
- *
- * Stock ESP asks for it by name (esp.c says how) and sees a cipher that makes
- * its own IVs, as seqiv(...) does: the IV is the head of the text. It holds no
- * key: an IV names a slice of the link's pad stream, and a tfm knows its link
- * only because esp.c has bound it to an SA. setkey() binds nothing, since the
- * key that ESP hands it is printed by "ip xfrm state": whoever else allocates
- * this AEAD, with whatever key, has -ENOKEY for ever.
+ * One-time pad and one-time Poly1305. An IV names a slice of the link's pad
+ * stream.
  *
  * Packets may be sealed and opened in parallel, and one tfm used on all CPUs:
  * all state is on the stack or belongs to the slice.
  */
 #include <crypto/algapi.h>
-#include <crypto/internal/aead.h>
 #include <crypto/poly1305.h>
 #include <crypto/scatterwalk.h>
 #include <linux/bitfield.h>
-#include <linux/module.h>
 #include <linux/scatterlist.h>
 
 #include "core.h"
 
 enum {
-	OTP_KEY		= 16,	/* the SA's public handle */
 	OTP_IV		= 8,
 	OTP_ICV		= POLY1305_DIGEST_SIZE,
-	OTP_ASSOC	= 8,	/* SPI, sequence number */
-	OTP_ASSOC_ESN	= 12,
+	OTP_ASSOC_ESN	= 12,	/* SPI, sequence number */
 	OTP_S		= QKD_PAD_GRANULE,
 };
 
 #define OTP_IV_CIPHER	GENMASK_ULL(63, 62)
 #define OTP_IV_LABEL	GENMASK_ULL(61, 60)
 #define OTP_IV_GRANULE	GENMASK_ULL(59, 0)
-
-struct otp_ctx {
-	struct qkd_sa *sa;	/* set once, by qkd_otp_bind() */
-};
 
 /**
  * struct otp_text - a walk over the text of a request
@@ -50,14 +36,6 @@ struct otp_text {
 	struct poly1305_desc_ctx *mac;
 	u32 pos;
 };
-
-static struct qkd_sa *otp_sa(struct crypto_aead *tfm)
-{
-	struct otp_ctx *ctx = crypto_aead_ctx(tfm);
-
-	/* pairs with the release in qkd_otp_bind() */
-	return smp_load_acquire(&ctx->sa);
-}
 
 static const u8 otp_zero[POLY1305_BLOCK_SIZE];
 
@@ -155,56 +133,11 @@ static u32 otp_slice_len(u32 len)
 	return OTP_S + round_up(len, QKD_PAD_GRANULE);
 }
 
-static int otp_refuse(struct qkd_sa *sa, enum qkd_sa_counter why, int err)
-{
-	qkd_sa_count(sa, why, 1);
-	return err;
-}
-
-/* Counts what the core refused. */
-static int otp_refused(struct qkd_sa *sa, int err)
-{
-	switch (err) {
-	case -ENOKEY:
-		return otp_refuse(sa, QKD_SA_NO_KEY, err);
-	case -EMSGSIZE:
-		return otp_refuse(sa, QKD_SA_LENGTH, err);
-	case -ESTALE:
-		return otp_refuse(sa, QKD_SA_STALE, err);
-	case -ENOENT:
-	case -ENODATA:
-	case -EINVAL:	/* no slice begins there */
-		return otp_refuse(sa, QKD_SA_NOT_HERE, err);
-	case -EALREADY:
-		return otp_refuse(sa, QKD_SA_DUPLICATE, err);
-	case -EBADMSG:
-		return otp_refuse(sa, QKD_SA_ICV, err);
-	default:
-		return otp_refuse(sa, QKD_SA_LINK, err);
-	}
-}
-
 static void otp_count(struct qkd_sa *sa, u32 len)
 {
 	qkd_sa_count(sa, QKD_SA_PACKETS, 1);
 	qkd_sa_count(sa, QKD_SA_BYTES, len);
 	qkd_sa_count(sa, QKD_SA_KEY_BYTES, otp_slice_len(len));
-}
-
-/* Direction and lengths; @overhead is what of cryptlen is not text. */
-static int otp_check(struct qkd_sa *sa, struct aead_request *req, u32 dir,
-		     u32 overhead)
-{
-	if (READ_ONCE(sa->gone))
-		return otp_refuse(sa, QKD_SA_LINK, -ENETDOWN);
-	if (sa->dir != dir)
-		return otp_refuse(sa, QKD_SA_DIR, -EINVAL);
-	if (req->assoclen != OTP_ASSOC && req->assoclen != OTP_ASSOC_ESN)
-		return otp_refuse(sa, QKD_SA_LENGTH, -EINVAL);
-	if (req->cryptlen < overhead ||
-	    req->cryptlen > QKD_PAD_SEGMENT - QKD_PAD_HEAD - OTP_S)
-		return otp_refuse(sa, QKD_SA_LENGTH, -EMSGSIZE);
-	return 0;
 }
 
 /* In place in req->dst, which already holds the plaintext. */
@@ -240,21 +173,22 @@ out:
 	return err;
 }
 
-static int otp_encrypt(struct aead_request *req)
+/**
+ * qkd_otp_encrypt - seal a packet
+ * @sa: outbound SA
+ * @req: request of ESP; its lengths were checked
+ *
+ * Packet path.
+ * Return: 0; -ENOKEY: @req is as it was, and the caller counts it; or why not
+ * (counted).
+ */
+int qkd_otp_encrypt(struct qkd_sa *sa, struct aead_request *req)
 {
-	struct qkd_sa *sa = otp_sa(crypto_aead_reqtfm(req));
+	u32 len = req->cryptlen - OTP_IV;
 	struct otp_text text = {};
 	struct qkd_slice sl;
-	u16 label;
-	u32 len;
 	int err, wiped;
-
-	if (!sa)
-		return -ENOKEY;
-	err = otp_check(sa, req, QKD_DIR_OUT, OTP_IV);
-	if (err)
-		return err;
-	len = req->cryptlen - OTP_IV;
+	u16 label;
 
 	/* The linear part of an skb is in both lists: all first, then in place. */
 	if (req->src != req->dst)
@@ -274,7 +208,7 @@ static int otp_encrypt(struct aead_request *req)
 out:
 	rcu_read_unlock();
 	if (err)
-		return otp_refused(sa, err);
+		return err == -ENOKEY ? err : qkd_sa_refused(sa, err);
 	otp_count(sa, len);
 	return 0;
 }
@@ -354,26 +288,20 @@ static int otp_open(struct aead_request *req, struct qkd_link *link,
 	return err;
 }
 
-static int otp_decrypt(struct aead_request *req)
+/**
+ * qkd_otp_decrypt - open a packet
+ * @sa: inbound SA
+ * @req: request of ESP; its lengths were checked
+ * @iv: the packet's, of cipher otp
+ *
+ * Packet path.
+ * Return: 0, or why not (counted).
+ */
+int qkd_otp_decrypt(struct qkd_sa *sa, struct aead_request *req, u64 iv)
 {
-	struct qkd_sa *sa = otp_sa(crypto_aead_reqtfm(req));
+	u32 len = req->cryptlen - OTP_IV - OTP_ICV;
 	struct qkd_slice sl;
-	__be64 be_iv;
-	u64 iv;
-	u32 len;
 	int err;
-
-	if (!sa)
-		return -ENOKEY;
-	err = otp_check(sa, req, QKD_DIR_IN, OTP_IV + OTP_ICV);
-	if (err)
-		return err;
-	len = req->cryptlen - OTP_IV - OTP_ICV;
-
-	scatterwalk_map_and_copy(&be_iv, req->src, req->assoclen, OTP_IV, 0);
-	iv = be64_to_cpu(be_iv);
-	if (FIELD_GET(OTP_IV_CIPHER, iv) != QKD_CIPHER_OTP)
-		return otp_refuse(sa, QKD_SA_CIPHER, -EINVAL);
 
 	rcu_read_lock();
 	err = qkd_pad_find(sa->link, FIELD_GET(OTP_IV_LABEL, iv),
@@ -383,110 +311,7 @@ static int otp_decrypt(struct aead_request *req)
 		err = otp_open(req, sa->link, &sl, len);
 	rcu_read_unlock();
 	if (err)
-		return otp_refused(sa, err);
+		return qkd_sa_refused(sa, err);
 	otp_count(sa, len);
 	return 0;
-}
-
-static int otp_setkey(struct crypto_aead *tfm, const u8 *key,
-		      unsigned int len)
-{
-	return len == OTP_KEY ? 0 : -EINVAL;
-}
-
-static int otp_setauthsize(struct crypto_aead *tfm, unsigned int size)
-{
-	return size == OTP_ICV ? 0 : -EINVAL;
-}
-
-static void otp_exit(struct crypto_aead *tfm)
-{
-	struct qkd_sa *sa = otp_sa(tfm);
-
-	if (sa)
-		qkd_sa_unbind(sa);
-}
-
-static struct aead_alg otp_alg = {
-	.setkey		= otp_setkey,
-	.setauthsize	= otp_setauthsize,
-	.encrypt	= otp_encrypt,
-	.decrypt	= otp_decrypt,
-	.exit		= otp_exit,
-	.ivsize		= OTP_IV,
-	.maxauthsize	= OTP_ICV,
-	.base = {
-		.cra_name		= "qkd(otp)",
-		.cra_driver_name	= "qkd-otp",
-		/*
-		 * Wrappers such as pcrypt(qkd-otp) take the name of what they
-		 * wrap at a priority somewhat above, and any user can create
-		 * one: ESP would then get it for each later SA. Above INT_MAX
-		 * there is nothing, their sum is refused.
-		 */
-		.cra_priority		= INT_MAX,
-		.cra_blocksize		= 1,
-		.cra_ctxsize		= sizeof(struct otp_ctx),
-		.cra_module		= THIS_MODULE,
-	},
-};
-
-/**
- * qkd_otp_bind - let a tfm spend the pad of an SA's link
- * @tfm: that ESP has allocated
- * @sa: the SA
- *
- * Takes a reference on @sa, which the tfm drops when it is freed.
- *
- * Context: process.
- * Return: false if the tfm is not ours (anything else may have been registered
- * under the name) or is bound already.
- */
-bool qkd_otp_bind(struct crypto_aead *tfm, struct qkd_sa *sa)
-{
-	struct otp_ctx *ctx;
-
-	if (crypto_aead_alg(tfm) != &otp_alg)
-		return false;
-
-	ctx = crypto_aead_ctx(tfm);
-	kref_get(&sa->ref);
-	if (cmpxchg_release(&ctx->sa, NULL, sa)) {
-		qkd_sa_put(sa);
-		return false;
-	}
-	return true;
-}
-
-/**
- * qkd_otp_sa - the SA that a tfm is bound to
- * @tfm: any AEAD
- *
- * Context: any; the caller holds the tfm, which holds the SA.
- * Return: NULL for a tfm that is not ours or not bound.
- */
-struct qkd_sa *qkd_otp_sa(struct crypto_aead *tfm)
-{
-	return crypto_aead_alg(tfm) == &otp_alg ? otp_sa(tfm) : NULL;
-}
-
-/**
- * qkd_otp_init - register the AEAD
- *
- * Return: 0 or an errno.
- */
-int qkd_otp_init(void)
-{
-	return crypto_register_aead(&otp_alg);
-}
-
-/**
- * qkd_otp_exit - unregister the AEAD
- *
- * Each tfm holds the module, so none is left.
- */
-void qkd_otp_exit(void)
-{
-	crypto_unregister_aead(&otp_alg);
-	rcu_barrier();	/* SAs are freed by RCU */
 }

@@ -864,6 +864,19 @@ int qkd_stream_alloc_key(struct qkd_byte_stream *stream, u32 class, u32 len,
 }
 
 /**
+ * qkd_stream_available - bytes of a key stream that a class can allocate now
+ * @stream: tx key stream
+ * @class: enum qkd_class
+ *
+ * Context: any.
+ */
+u64 qkd_stream_available(const struct qkd_byte_stream *stream, u32 class)
+{
+	return max_t(s64, atomic64_read(&stream->credit), 0) +
+	       atomic64_read(&stream->reserve[class - 1]);
+}
+
+/**
  * qkd_stream_find - the slice that an offset names
  * @stream: rx stream
  * @offset: of the first byte, as the peer sent it
@@ -1081,8 +1094,7 @@ int qkd_pad_alloc(struct qkd_link *link, u32 len, struct qkd_slice *sl,
 	/* pairs with the release in qkd_link_gen_open() */
 	if (!gen || !smp_load_acquire(&gen->open))
 		return -ENETDOWN;
-	stream = &gen->stream[link->cfg.role == QKD_ROLE_ALICE ?
-			      QKD_STREAM_A2B_PAD : QKD_STREAM_B2A_PAD];
+	stream = qkd_link_stream(link, gen, QKD_PAD, true);
 	err = qkd_stream_alloc(stream, QKD_BULK, len, sl);
 	if (err)
 		return err == -ENOKEY ? qkd_stream_dry(stream) : err;
@@ -1116,8 +1128,7 @@ int qkd_pad_find(struct qkd_link *link, u32 label_bits, u64 offset, u32 len,
 		qkd_refuse(link, QKD_REFUSED_STALE);
 		return -ESTALE;
 	}
-	err = qkd_stream_find(&gen->stream[link->cfg.role == QKD_ROLE_ALICE ?
-					   QKD_STREAM_B2A_PAD : QKD_STREAM_A2B_PAD],
+	err = qkd_stream_find(qkd_link_stream(link, gen, QKD_PAD, false),
 			      offset, len, sl);
 	if (err == -EALREADY)
 		qkd_refuse(link, QKD_REFUSED_DUPLICATE);
