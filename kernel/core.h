@@ -51,6 +51,9 @@ enum qkd_cursor {
 
 #define QKD_CURSOR_NONE	(~0ULL)
 
+#define QKD_EVENT_TYPES	__QKD_EVENT_TYPE_MAX	/* enum qkd_event_type, and 0 */
+static_assert(QKD_EVENT_TYPES <= BITS_PER_LONG);	/* link->noted */
+
 /* link->refused[], in the order of enum qkd_a_refused */
 enum qkd_refusal {
 	QKD_REFUSED_NO_KEY,
@@ -308,9 +311,9 @@ struct qkd_link {
 	atomic_t weights;
 	struct delayed_work event_work;
 	unsigned long noted;
-	atomic_t noted_count[QKD_EVENT_TYPE_SUPPLY_END + 1];
-	unsigned long noted_at[QKD_EVENT_TYPE_SUPPLY_END + 1];
-	u8 noted_stream[QKD_EVENT_TYPE_SUPPLY_END + 1];
+	atomic_t noted_count[QKD_EVENT_TYPES];
+	unsigned long noted_at[QKD_EVENT_TYPES];
+	u8 noted_stream[QKD_EVENT_TYPES];
 	struct device *dev;
 };
 
@@ -564,6 +567,7 @@ static inline void qkd_refuse(struct qkd_link *link, enum qkd_refusal why)
  * @spi: of an SA, 0 for none
  * @dir: enum qkd_dir
  * @count: 0 for none
+ * @key_id: of an epoch, NULL for none
  */
 struct qkd_event {
 	u32 type;
@@ -575,6 +579,7 @@ struct qkd_event {
 	__be32 spi;
 	u32 dir;
 	u64 count;
+	const u8 *key_id;
 };
 
 void qkd_event_send(struct qkd_link *link, const struct qkd_event *ev);

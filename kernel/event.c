@@ -47,7 +47,9 @@ static int event_put_detail(struct sk_buff *skb, const struct qkd_event *ev)
 	    (ev->spi && (nla_put_be32(skb, QKD_A_EVENT_SPI, ev->spi) ||
 			 nla_put_u32(skb, QKD_A_EVENT_DIR, ev->dir))) ||
 	    (ev->count && nla_put_u64_64bit(skb, QKD_A_EVENT_COUNT, ev->count,
-					    QKD_A_EVENT_PAD)))
+					    QKD_A_EVENT_PAD)) ||
+	    (ev->key_id && nla_put(skb, QKD_A_EVENT_KEY_ID, QKD_KEY_ID_LEN,
+				   ev->key_id)))
 		return -EMSGSIZE;
 	return 0;
 }
@@ -145,7 +147,7 @@ void qkd_event_work(struct work_struct *work)
 	unsigned long delay = ULONG_MAX;
 	u32 type;
 
-	for_each_set_bit(type, &noted, QKD_EVENT_TYPE_SUPPLY_END + 1) {
+	for_each_set_bit(type, &noted, QKD_EVENT_TYPES) {
 		unsigned long wait = event_tell(link, type);
 
 		if (wait)

@@ -1,296 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The operations esp-add, -replace, -del, -get and -dump. */
-#include <linux/inet.h>
-#include <net/ipv6.h>
-
+/* The operations esp-add, -replace, -set, -del, -flush, -get and -dump. */
 #include "netlink.h"
-
-#define SPI_MIN		256	/* RFC 4303: those below are reserved */
-
-static int parse_address(struct genl_info *info, const struct nlattr *attr,
-			 xfrm_address_t *address, u16 *family)
-{
-	memset(address, 0, sizeof(*address));
-	switch (nla_len(attr)) {
-	case sizeof(struct in_addr):
-		*family = AF_INET;
-		break;
-#if IS_ENABLED(CONFIG_IPV6)
-	case sizeof(struct in6_addr):
-		*family = AF_INET6;
-		break;
-#endif
-	default:
-		NL_SET_ERR_MSG_ATTR(info->extack, attr,
-				    "not an address: 4 or 16 bytes");
-		return -EINVAL;
-	}
-	memcpy(address, nla_data(attr), nla_len(attr));
-	return 0;
-}
-
-static bool address_is_group(const xfrm_address_t *address, u16 family)
-{
-	if (family == AF_INET)
-		return ipv4_is_multicast(address->a4) ||
-		       ipv4_is_lbcast(address->a4);
-	return ipv6_addr_is_multicast(&address->in6);
-}
-
-/* A pad has one reader: the peer. */
-static int parse_ends(struct genl_info *info, struct qkd_esp_config *cfg)
-{
-	const struct nlattr *src = info->attrs[QKD_A_ESP_SRC];
-	const struct nlattr *dst = info->attrs[QKD_A_ESP_DST];
-	u16 family;
-	int err;
-
-	if (!qkd_nl_has(info, QKD_A_ESP_SRC) ||
-	    !qkd_nl_has(info, QKD_A_ESP_DST))
-		return -EINVAL;
-	err = parse_address(info, src, &cfg->src, &family);
-	if (err)
-		return err;
-	err = parse_address(info, dst, &cfg->dst, &cfg->family);
-	if (err)
-		return err;
-	if (family != cfg->family) {
-		NL_SET_ERR_MSG_ATTR(info->extack, dst,
-				    "source and destination are of two families");
-		return -EINVAL;
-	}
-	if (address_is_group(&cfg->src, family)) {
-		NL_SET_ERR_MSG_ATTR(info->extack, src,
-				    "source is not a unicast address");
-		return -EINVAL;
-	}
-	if (address_is_group(&cfg->dst, family) ||
-	    xfrm_addr_any(&cfg->dst, family)) {
-		NL_SET_ERR_MSG_ATTR(info->extack, dst,
-				    "destination is not a unicast address");
-		return -EINVAL;
-	}
-	return 0;
-}
-
-static int parse_cipher(struct genl_info *info, struct qkd_esp_config *cfg)
-{
-	const struct nlattr *on_empty = info->attrs[QKD_A_ESP_ON_EMPTY];
-
-	if (!qkd_nl_has(info, QKD_A_ESP_CIPHER))
-		return -EINVAL;
-	cfg->cipher = nla_get_u32(info->attrs[QKD_A_ESP_CIPHER]);
-	if (cfg->cipher != QKD_CIPHER_OTP) {
-		NL_SET_ERR_MSG_ATTR(info->extack,
-				    info->attrs[QKD_A_ESP_CIPHER],
-				    "cipher is not supported");
-		return -EOPNOTSUPP;
-	}
-	cfg->on_empty = on_empty ? nla_get_u32(on_empty) : QKD_ON_EMPTY_BLOCK;
-	if (cfg->on_empty != QKD_ON_EMPTY_BLOCK) {
-		NL_SET_ERR_MSG_ATTR(info->extack, on_empty,
-				    "only on-empty block is supported");
-		return -EOPNOTSUPP;
-	}
-	return 0;
-}
-
-/* What names an SA besides its link. */
-static int parse_id(struct genl_info *info, u32 *dir, __be32 *spi)
-{
-	const struct nlattr *attr = info->attrs[QKD_A_ESP_SPI];
-
-	if (!qkd_nl_has(info, QKD_A_ESP_DIR) ||
-	    !qkd_nl_has(info, QKD_A_ESP_SPI))
-		return -EINVAL;
-	*dir = nla_get_u32(info->attrs[QKD_A_ESP_DIR]);
-	*spi = nla_get_be32(attr);
-	if (ntohl(*spi) < SPI_MIN) {
-		NL_SET_ERR_MSG_ATTR(info->extack, attr, "SPI is below 256");
-		return -EINVAL;
-	}
-	return 0;
-}
-
-static int parse_mode(struct genl_info *info, struct qkd_esp_config *cfg)
-{
-	const struct nlattr *mode = info->attrs[QKD_A_ESP_MODE];
-
-	if (!qkd_nl_has(info, QKD_A_ESP_MODE))
-		return -EINVAL;
-	if (nla_get_u32(mode) == QKD_ESP_MODE_TRANSPORT) {
-		cfg->mode = XFRM_MODE_TRANSPORT;
-		return 0;
-	}
-	cfg->mode = XFRM_MODE_TUNNEL;
-	if (cfg->dir == QKD_DIR_OUT && xfrm_addr_any(&cfg->src, cfg->family)) {
-		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[QKD_A_ESP_SRC],
-				    "a tunnel's outer source is not given");
-		return -EINVAL;
-	}
-	return 0;
-}
-
-static int parse_replay(struct genl_info *info, struct qkd_esp_config *cfg)
-{
-	const struct nlattr *window = info->attrs[QKD_A_ESP_REPLAY_WINDOW];
-
-	cfg->esn = nla_get_flag(info->attrs[QKD_A_ESP_ESN]);
-	if (window)
-		cfg->replay_window = nla_get_u32(window);
-	if (cfg->dir == QKD_DIR_OUT && cfg->replay_window) {
-		NL_SET_ERR_MSG_ATTR(info->extack, window,
-				    "an outbound SA has no replay window");
-		return -EINVAL;
-	}
-	if (cfg->dir == QKD_DIR_IN && cfg->esn && !cfg->replay_window) {
-		NL_SET_ERR_MSG_ATTR(info->extack,
-				    window ?: info->attrs[QKD_A_ESP_ESN],
-				    "extended sequence numbers need a replay window");
-		return -EINVAL;
-	}
-	return 0;
-}
-
-static int parse_mark(struct genl_info *info, struct qkd_esp_config *cfg)
-{
-	const struct nlattr *mark = info->attrs[QKD_A_ESP_MARK];
-	const struct nlattr *mask = info->attrs[QKD_A_ESP_MARK_MASK];
-
-	if (info->attrs[QKD_A_ESP_REQID])
-		cfg->reqid = nla_get_u32(info->attrs[QKD_A_ESP_REQID]);
-	if (info->attrs[QKD_A_ESP_IF_ID])
-		cfg->if_id = nla_get_u32(info->attrs[QKD_A_ESP_IF_ID]);
-	if (!mark && !mask)
-		return 0;
-	if (!qkd_nl_has(info, QKD_A_ESP_MARK))
-		return -EINVAL;
-	cfg->mark = nla_get_u32(mark);
-	cfg->mark_mask = mask ? nla_get_u32(mask) : U32_MAX;
-	if (cfg->mark & ~cfg->mark_mask) {
-		NL_SET_ERR_MSG_ATTR(info->extack, mask,
-				    "the mask hides bits of the mark");
-		return -EINVAL;
-	}
-	return 0;
-}
-
-/* One side of a selector; @family is AF_UNSPEC until an address sets it. */
-static int parse_sel_side(struct genl_info *info, const struct nlattr *attr,
-			  const struct nlattr *prefix, xfrm_address_t *address,
-			  u8 *length, u16 *family)
-{
-	u16 own;
-	int err;
-
-	if (!attr) {
-		if (!prefix || !nla_get_u32(prefix))
-			return 0;
-		NL_SET_ERR_MSG_ATTR(info->extack, prefix,
-				    "selector has a prefix length, but no address");
-		return -EINVAL;
-	}
-	err = parse_address(info, attr, address, &own);
-	if (err)
-		return err;
-	if (*family != AF_UNSPEC && *family != own) {
-		NL_SET_ERR_MSG_ATTR(info->extack, attr,
-				    "selector's addresses are of two families");
-		return -EINVAL;
-	}
-	*family = own;
-	*length = prefix ? nla_get_u32(prefix) : 8 * nla_len(attr);
-	if (*length <= 8 * nla_len(attr))
-		return 0;
-	NL_SET_ERR_MSG_ATTR(info->extack, prefix,
-			    "selector's prefix is longer than its address");
-	return -EINVAL;
-}
-
-static int parse_sel_ports(struct genl_info *info, struct nlattr **tb,
-			   struct xfrm_selector *sel)
-{
-	const struct nlattr *ifindex = tb[QKD_A_SEL_IFINDEX];
-
-	if (tb[QKD_A_SEL_PROTO])
-		sel->proto = nla_get_u32(tb[QKD_A_SEL_PROTO]);
-	if (tb[QKD_A_SEL_SPORT]) {
-		sel->sport = htons(nla_get_u32(tb[QKD_A_SEL_SPORT]));
-		sel->sport_mask = htons(U16_MAX);
-	}
-	if (tb[QKD_A_SEL_DPORT]) {
-		sel->dport = htons(nla_get_u32(tb[QKD_A_SEL_DPORT]));
-		sel->dport_mask = htons(U16_MAX);
-	}
-	if (!ifindex)
-		return 0;
-	if (nla_get_u32(ifindex) > INT_MAX) {
-		NL_SET_ERR_MSG_ATTR(info->extack, ifindex,
-				    "selector's ifindex is out of range");
-		return -ERANGE;
-	}
-	sel->ifindex = nla_get_u32(ifindex);
-	return 0;
-}
-
-static int parse_sel(struct genl_info *info, struct qkd_esp_config *cfg)
-{
-	const struct nlattr *nest = info->attrs[QKD_A_ESP_SEL];
-	struct nlattr *tb[QKD_A_SEL_IFINDEX + 1];
-	struct xfrm_selector *sel = &cfg->sel;
-	u16 family = AF_UNSPEC;
-	int err;
-
-	if (!nest)
-		return 0;
-	err = nla_parse_nested(tb, QKD_A_SEL_IFINDEX, nest, qkd_sel_nl_policy,
-			       info->extack);
-	if (err)
-		return err;
-	err = parse_sel_side(info, tb[QKD_A_SEL_SRC],
-			     tb[QKD_A_SEL_SRC_PREFIX], &sel->saddr,
-			     &sel->prefixlen_s, &family);
-	if (err)
-		return err;
-	err = parse_sel_side(info, tb[QKD_A_SEL_DST],
-			     tb[QKD_A_SEL_DST_PREFIX], &sel->daddr,
-			     &sel->prefixlen_d, &family);
-	if (err)
-		return err;
-	sel->family = family == AF_UNSPEC ? cfg->family : family;
-	if (cfg->mode == XFRM_MODE_TRANSPORT && sel->family != cfg->family) {
-		NL_SET_ERR_MSG_ATTR(info->extack, nest,
-				    "selector is of another family than a transport SA");
-		return -EINVAL;
-	}
-	cfg->has_sel = true;
-	return parse_sel_ports(info, tb, sel);
-}
-
-static int parse_esp(struct genl_info *info, struct qkd_esp_config *cfg)
-{
-	int err;
-
-	err = parse_cipher(info, cfg);
-	if (err)
-		return err;
-	err = parse_id(info, &cfg->dir, &cfg->spi);
-	if (err)
-		return err;
-	err = parse_ends(info, cfg);
-	if (err)
-		return err;
-	err = parse_mode(info, cfg);
-	if (err)
-		return err;
-	err = parse_replay(info, cfg);
-	if (err)
-		return err;
-	err = parse_mark(info, cfg);
-	if (err)
-		return err;
-	return parse_sel(info, cfg);
-}
 
 /* The link of a request by an administrator. */
 static struct qkd_link *admin_link(struct sk_buff *skb, struct genl_info *info)
@@ -300,40 +10,45 @@ static struct qkd_link *admin_link(struct sk_buff *skb, struct genl_info *info)
 	return err ? ERR_PTR(err) : qkd_nl_link(info);
 }
 
+static int esp_add(struct qkd_link *link, struct genl_info *info,
+		   const struct qkd_esp_config *cfg, bool replace)
+{
+	struct sk_buff *reply;
+	u64 number;
+	void *hdr;
+	int err;
+
+	reply = qkd_nl_reply_new(info, &hdr);
+	if (!reply)
+		return -ENOMEM;
+	err = qkd_esp_add(link, cfg, replace, &number, info->snd_portid,
+			  info->snd_seq, info->extack);
+	if (err) {
+		/* Its fallback takes key at once. */
+		qkd_nl_blame(info, err == -ENOKEY ? QKD_A_ESP_ON_EMPTY :
+						    QKD_A_ESP_SPI);
+		nlmsg_free(reply);
+		return err;
+	}
+	/* A new message has room for this. */
+	nla_put_u64_64bit(reply, QKD_A_ESP_SA, number, QKD_A_ESP_PAD);
+	genlmsg_end(reply, hdr);
+	return genlmsg_reply(reply, info);
+}
+
 static int esp_new(struct sk_buff *skb, struct genl_info *info, bool replace)
 {
 	struct qkd_esp_config cfg = {};
-	struct sk_buff *reply;
 	struct qkd_link *link;
-	u64 number;
-	void *hdr;
 	int err;
 
 	link = admin_link(skb, info);
 	if (IS_ERR(link))
 		return PTR_ERR(link);
-	err = parse_esp(info, &cfg);
-	if (err)
-		goto put_link;
-	err = -ENOMEM;
-	reply = qkd_nl_reply_new(info, &hdr);
-	if (!reply)
-		goto put_link;
-	err = qkd_esp_add(link, &cfg, replace, &number, info->snd_portid,
-			  info->snd_seq, info->extack);
-	if (err) {
-		qkd_nl_blame(info, QKD_A_ESP_SPI);
-		goto free_reply;
-	}
-	/* A new message has room for this. */
-	nla_put_u64_64bit(reply, QKD_A_ESP_SA, number, QKD_A_ESP_PAD);
-	genlmsg_end(reply, hdr);
-	qkd_link_put(link);
-	return genlmsg_reply(reply, info);
-
-free_reply:
-	nlmsg_free(reply);
-put_link:
+	err = qkd_nl_esp_new(info, &cfg);
+	if (!err)
+		err = esp_add(link, info, &cfg, replace);
+	qkd_secret_free(cfg.secret);
 	qkd_link_put(link);
 	return err;
 }
@@ -348,6 +63,53 @@ int qkd_nl_esp_replace_doit(struct sk_buff *skb, struct genl_info *info)
 	return esp_new(skb, info, true);
 }
 
+/* What esp-set may change depends on what the SA is. */
+static int esp_change(struct qkd_link *link, struct genl_info *info, u32 dir,
+		      __be32 spi)
+{
+	struct qkd_esp_change change = {};
+	struct qkd_esp_config cfg = {};
+	struct qkd_rekey rekey = {};
+	struct qkd_sa *sa;
+	int err;
+
+	sa = qkd_esp_get(link, dir, spi);
+	err = sa ? qkd_esp_describe(sa, &cfg) : -ENOENT;
+	if (sa)
+		qkd_sa_put(sa);
+	if (err) {
+		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[QKD_A_ESP_SPI],
+				    "link has no SA with this SPI in this direction");
+		return err;
+	}
+	err = qkd_nl_esp_change(info, &cfg, &rekey, &change);
+	if (err)
+		return err;
+	err = qkd_esp_set(link, dir, spi, &change, info->extack);
+	if (err)
+		qkd_nl_blame(info, change.secret && err != -ENOENT ?
+			     QKD_A_ESP_SECRET_NUMBER : QKD_A_ESP_SPI);
+	qkd_secret_free(change.secret);
+	return err;
+}
+
+int qkd_nl_esp_set_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	struct qkd_link *link;
+	__be32 spi;
+	u32 dir;
+	int err;
+
+	link = admin_link(skb, info);
+	if (IS_ERR(link))
+		return PTR_ERR(link);
+	err = qkd_nl_esp_id(info, &dir, &spi);
+	if (!err)
+		err = esp_change(link, info, dir, spi);
+	qkd_link_put(link);
+	return err;
+}
+
 int qkd_nl_esp_del_doit(struct sk_buff *skb, struct genl_info *info)
 {
 	struct qkd_link *link;
@@ -358,7 +120,7 @@ int qkd_nl_esp_del_doit(struct sk_buff *skb, struct genl_info *info)
 	link = admin_link(skb, info);
 	if (IS_ERR(link))
 		return PTR_ERR(link);
-	err = parse_id(info, &dir, &spi);
+	err = qkd_nl_esp_id(info, &dir, &spi);
 	if (err)
 		goto put_link;
 	err = qkd_esp_del(link, dir, spi, info->extack);
@@ -367,6 +129,32 @@ int qkd_nl_esp_del_doit(struct sk_buff *skb, struct genl_info *info)
 put_link:
 	qkd_link_put(link);
 	return err;
+}
+
+int qkd_nl_esp_flush_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	struct net *net = genl_info_net(info);
+	struct qkd_link *link;
+	u32 index;
+	int err;
+
+	err = qkd_nl_admin(skb, info->extack);
+	if (err)
+		return err;
+	if (info->attrs[QKD_A_ESP_LINK_INDEX] ||
+	    info->attrs[QKD_A_ESP_LINK_NAME]) {
+		link = qkd_nl_link(info);
+		if (IS_ERR(link))
+			return PTR_ERR(link);
+		qkd_esp_flush(link);
+		qkd_link_put(link);
+		return 0;
+	}
+	for (index = 0; (link = qkd_link_next(net, &index)); index++) {
+		qkd_esp_flush(link);
+		qkd_link_put(link);
+	}
+	return 0;
 }
 
 static int put_u64(struct sk_buff *skb, int type, u64 value)
@@ -391,28 +179,89 @@ static u64 sum_counter(const struct qkd_sa *sa, enum qkd_sa_counter what)
 	return sum;
 }
 
-static int fill_counters(struct sk_buff *skb, const struct qkd_sa *sa)
+static int fill_refused(struct sk_buff *skb, const struct qkd_sa *sa)
 {
+	static const struct {
+		u8 counter;
+		u8 attr;
+	} refusals[] = {
+		{ QKD_SA_NO_KEY, QKD_A_ESP_REFUSED_NO_KEY },
+		{ QKD_SA_LINK, QKD_A_ESP_REFUSED_LINK },
+		{ QKD_SA_LENGTH, QKD_A_ESP_REFUSED_LENGTH },
+		{ QKD_SA_DIR, QKD_A_ESP_REFUSED_DIR },
+		{ QKD_SA_CIPHER, QKD_A_ESP_REFUSED_CIPHER },
+		{ QKD_SA_STALE, QKD_A_ESP_REFUSED_STALE },
+		{ QKD_SA_NOT_HERE, QKD_A_ESP_REFUSED_NOT_HERE },
+		{ QKD_SA_DUPLICATE, QKD_A_ESP_REFUSED_DUPLICATE },
+		{ QKD_SA_ICV, QKD_A_ESP_REFUSED_ICV },
+		{ QKD_SA_PARKING, QKD_A_ESP_REFUSED_PARKED },
+		{ QKD_SA_THROTTLED, QKD_A_ESP_REFUSED_THROTTLED },
+		{ QKD_SA_PHASE, QKD_A_ESP_REFUSED_PHASE },
+		{ QKD_SA_LIMIT, QKD_A_ESP_REFUSED_LIMIT },
+	};
 	struct nlattr *nest;
 	u32 i;
 
-	BUILD_BUG_ON(QKD_SA_ICV - QKD_SA_NO_KEY !=
-		     QKD_A_ESP_REFUSED_ICV - QKD_A_ESP_REFUSED_NO_KEY);
+	BUILD_BUG_ON(ARRAY_SIZE(refusals) != QKD_SA_EPOCHS - QKD_SA_NO_KEY);
+	nest = nla_nest_start(skb, QKD_A_ESP_REFUSED);
+	if (!nest)
+		return -EMSGSIZE;
+	for (i = 0; i < ARRAY_SIZE(refusals); i++)
+		if (nla_put_u64_64bit(skb, refusals[i].attr,
+				      sum_counter(sa, refusals[i].counter),
+				      QKD_A_ESP_REFUSED_PAD))
+			return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+static int fill_counters(struct sk_buff *skb, const struct qkd_sa *sa)
+{
 	if (put_u64(skb, QKD_A_ESP_PACKETS, sum_counter(sa, QKD_SA_PACKETS)) ||
 	    put_u64(skb, QKD_A_ESP_BYTES, sum_counter(sa, QKD_SA_BYTES)) ||
 	    put_u64(skb, QKD_A_ESP_KEY_BYTES,
 		    sum_counter(sa, QKD_SA_KEY_BYTES)))
 		return -EMSGSIZE;
-	nest = nla_nest_start(skb, QKD_A_ESP_REFUSED);
-	if (!nest)
+	return fill_refused(skb, sa);
+}
+
+static int fill_epoch(struct sk_buff *skb, const struct qkd_sa *sa,
+		      const struct qkd_epoch_stats *stats)
+{
+	struct nlattr *nest = nla_nest_start(skb, QKD_A_ESP_EPOCH);
+
+	if (!nest ||
+	    nla_put(skb, QKD_A_EPOCH_KEY_ID, sizeof(stats->id), stats->id) ||
+	    nla_put_u64_64bit(skb, QKD_A_EPOCH_AGE, stats->age,
+			      QKD_A_EPOCH_PAD) ||
+	    nla_put_u64_64bit(skb, QKD_A_EPOCH_PACKETS, stats->packets,
+			      QKD_A_EPOCH_PAD) ||
+	    nla_put_u64_64bit(skb, QKD_A_EPOCH_BYTES, stats->bytes,
+			      QKD_A_EPOCH_PAD) ||
+	    (sa->cipher == QKD_CIPHER_HYBRID &&
+	     nla_put_u32(skb, QKD_A_EPOCH_SECRET_NUMBER, stats->secret_number)))
 		return -EMSGSIZE;
-	for (i = QKD_SA_NO_KEY; i < QKD_SA_COUNTERS; i++)
-		if (nla_put_u64_64bit(skb, QKD_A_ESP_REFUSED_NO_KEY + i -
-				      QKD_SA_NO_KEY, sum_counter(sa, i),
-				      QKD_A_ESP_REFUSED_PAD))
-			return -EMSGSIZE;
 	nla_nest_end(skb, nest);
 	return 0;
+}
+
+static int fill_epochs(struct sk_buff *skb, struct qkd_sa *sa)
+{
+	struct qkd_epoch_stats stats = {};
+
+	if (!qkd_nl_esp_has_epochs(sa->cipher, sa->on_empty))
+		return 0;
+	qkd_esp_epoch(sa, &stats);
+	if (put_u64(skb, QKD_A_ESP_EPOCHS, sum_counter(sa, QKD_SA_EPOCHS)) ||
+	    put_u64(skb, QKD_A_ESP_PARKED, sum_counter(sa, QKD_SA_PARKED)) ||
+	    put_u64(skb, QKD_A_ESP_FALLBACK_PACKETS,
+		    sum_counter(sa, QKD_SA_FALLBACK)) ||
+	    put_u64(skb, QKD_A_ESP_INTERVAL, stats.interval) ||
+	    (sa->dir == QKD_DIR_OUT &&
+	     put_u64(skb, QKD_A_ESP_KEY_LEFT, stats.left)) ||
+	    (stats.fallback && nla_put_flag(skb, QKD_A_ESP_FALLBACK)))
+		return -EMSGSIZE;
+	return stats.has_epoch ? fill_epoch(skb, sa, &stats) : 0;
 }
 
 static int fill_sel(struct sk_buff *skb, const struct xfrm_selector *sel)
@@ -436,14 +285,102 @@ static int fill_sel(struct sk_buff *skb, const struct xfrm_selector *sel)
 	return 0;
 }
 
+/* What an SA with AES keys goes by. */
+static int fill_rekey(struct sk_buff *skb, const struct qkd_esp_config *cfg)
+{
+	const struct qkd_rekey *limits = &cfg->limits;
+	const struct qkd_rekey *rekey = &cfg->rekey;
+
+	if (nla_put_u32(skb, QKD_A_ESP_PARK_TIME, cfg->park_time) ||
+	    (cfg->cipher == QKD_CIPHER_HYBRID &&
+	     nla_put_u32(skb, QKD_A_ESP_SECRET_NUMBER, cfg->secret_number)))
+		return -EMSGSIZE;
+	if (cfg->dir != QKD_DIR_OUT)
+		return 0;
+	if ((rekey->packets &&
+	     put_u64(skb, QKD_A_ESP_REKEY_PACKETS, rekey->packets)) ||
+	    (rekey->bytes &&
+	     put_u64(skb, QKD_A_ESP_REKEY_BYTES, rekey->bytes)) ||
+	    (rekey->time &&
+	     nla_put_u32(skb, QKD_A_ESP_REKEY_TIME, rekey->time)) ||
+	    (rekey->automatic && nla_put_flag(skb, QKD_A_ESP_REKEY_AUTO)) ||
+	    put_u64(skb, QKD_A_ESP_EPOCH_PACKETS, limits->packets) ||
+	    put_u64(skb, QKD_A_ESP_EPOCH_BYTES, limits->bytes) ||
+	    nla_put_u32(skb, QKD_A_ESP_EPOCH_TIME, limits->time) ||
+	    nla_put_u32(skb, QKD_A_ESP_WEIGHT, cfg->weight))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static int fill_encap(struct sk_buff *skb, const struct qkd_esp_config *cfg)
+{
+	struct nlattr *nest;
+
+	if (!cfg->encap_sport)
+		return 0;
+	nest = nla_nest_start(skb, QKD_A_ESP_ENCAP);
+	if (!nest ||
+	    nla_put_u32(skb, QKD_A_ENCAP_SPORT, ntohs(cfg->encap_sport)) ||
+	    nla_put_u32(skb, QKD_A_ENCAP_DPORT, ntohs(cfg->encap_dport)))
+		return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+/* Limits that are none are left out, and all of it if there are none. */
+static int fill_lifetime(struct sk_buff *skb,
+			 const struct xfrm_lifetime_cfg *lft)
+{
+	const u64 limits[] = {
+		[QKD_A_LIFETIME_SOFT_BYTES] = lft->soft_byte_limit,
+		[QKD_A_LIFETIME_HARD_BYTES] = lft->hard_byte_limit,
+		[QKD_A_LIFETIME_SOFT_PACKETS] = lft->soft_packet_limit,
+		[QKD_A_LIFETIME_HARD_PACKETS] = lft->hard_packet_limit,
+		[QKD_A_LIFETIME_SOFT_ADD_TIME] = lft->soft_add_expires_seconds,
+		[QKD_A_LIFETIME_HARD_ADD_TIME] = lft->hard_add_expires_seconds,
+		[QKD_A_LIFETIME_SOFT_USE_TIME] = lft->soft_use_expires_seconds,
+		[QKD_A_LIFETIME_HARD_USE_TIME] = lft->hard_use_expires_seconds,
+	};
+	struct nlattr *nest;
+	bool any = false;
+	u32 i;
+
+	nest = nla_nest_start(skb, QKD_A_ESP_LIFETIME);
+	if (!nest)
+		return -EMSGSIZE;
+	for (i = QKD_A_LIFETIME_SOFT_BYTES; i < ARRAY_SIZE(limits); i++) {
+		if (!limits[i] || limits[i] == XFRM_INF)
+			continue;
+		if (nla_put_u64_64bit(skb, i, limits[i], QKD_A_LIFETIME_PAD))
+			return -EMSGSIZE;
+		any = true;
+	}
+	if (any)
+		nla_nest_end(skb, nest);
+	else
+		nla_nest_cancel(skb, nest);
+	return 0;
+}
+
+static u32 config_mode(const struct qkd_esp_config *cfg)
+{
+	switch (cfg->mode) {
+	case XFRM_MODE_TUNNEL:
+		return QKD_ESP_MODE_TUNNEL;
+	case XFRM_MODE_BEET:
+		return QKD_ESP_MODE_BEET;
+	default:
+		return QKD_ESP_MODE_TRANSPORT;
+	}
+}
+
 static int fill_config(struct sk_buff *skb, const struct qkd_esp_config *cfg)
 {
-	u32 mode = cfg->mode == XFRM_MODE_TUNNEL ? QKD_ESP_MODE_TUNNEL :
-						   QKD_ESP_MODE_TRANSPORT;
+	int err;
 
 	if (put_address(skb, QKD_A_ESP_SRC, &cfg->src, cfg->family) ||
 	    put_address(skb, QKD_A_ESP_DST, &cfg->dst, cfg->family) ||
-	    nla_put_u32(skb, QKD_A_ESP_MODE, mode) ||
+	    nla_put_u32(skb, QKD_A_ESP_MODE, config_mode(cfg)) ||
 	    nla_put_u32(skb, QKD_A_ESP_REQID, cfg->reqid) ||
 	    nla_put_u32(skb, QKD_A_ESP_IF_ID, cfg->if_id) ||
 	    nla_put_u32(skb, QKD_A_ESP_MARK, cfg->mark) ||
@@ -451,7 +388,11 @@ static int fill_config(struct sk_buff *skb, const struct qkd_esp_config *cfg)
 	    nla_put_u32(skb, QKD_A_ESP_REPLAY_WINDOW, cfg->replay_window) ||
 	    (cfg->esn && nla_put_flag(skb, QKD_A_ESP_ESN)))
 		return -EMSGSIZE;
-	return cfg->has_sel ? fill_sel(skb, &cfg->sel) : 0;
+	err = cfg->has_sel ? fill_sel(skb, &cfg->sel) : 0;
+	err = err ?: fill_encap(skb, cfg) ?: fill_lifetime(skb, &cfg->lft);
+	if (!err && qkd_nl_esp_has_epochs(cfg->cipher, cfg->on_empty))
+		err = fill_rekey(skb, cfg);
+	return err;
 }
 
 static int fill_sa(struct sk_buff *skb, struct qkd_sa *sa)
@@ -469,7 +410,7 @@ static int fill_sa(struct sk_buff *skb, struct qkd_sa *sa)
 	    put_u64(skb, QKD_A_ESP_SA, sa->number) ||
 	    (READ_ONCE(link->gone) && nla_put_flag(skb, QKD_A_ESP_DEAD)))
 		return -EMSGSIZE;
-	err = fill_counters(skb, sa);
+	err = fill_counters(skb, sa) ?: fill_epochs(skb, sa);
 	if (err)
 		return err;
 	/* XFRM may have deleted its state; then the rest is unknown. */
@@ -507,7 +448,7 @@ int qkd_nl_esp_get_doit(struct sk_buff *skb, struct genl_info *info)
 	link = admin_link(skb, info);
 	if (IS_ERR(link))
 		return PTR_ERR(link);
-	err = parse_id(info, &dir, &spi);
+	err = qkd_nl_esp_id(info, &dir, &spi);
 	if (err)
 		goto put_link;
 	sa = qkd_esp_get(link, dir, spi);

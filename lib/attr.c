@@ -223,7 +223,25 @@ static const struct attr_desc sel_attrs[] = {
 	[QKD_A_SEL_IFINDEX] = { .name = "ifindex" },
 };
 
+static const struct attr_desc encap_attrs[] = {
+	[QKD_A_ENCAP_SPORT] = { .name = "sport" },
+	[QKD_A_ENCAP_DPORT] = { .name = "dport" },
+};
+
+static const struct attr_desc lifetime_attrs[] = {
+	[QKD_A_LIFETIME_SOFT_BYTES] = { .name = "soft-bytes" },
+	[QKD_A_LIFETIME_HARD_BYTES] = { .name = "hard-bytes" },
+	[QKD_A_LIFETIME_SOFT_PACKETS] = { .name = "soft-packets" },
+	[QKD_A_LIFETIME_HARD_PACKETS] = { .name = "hard-packets" },
+	[QKD_A_LIFETIME_SOFT_ADD_TIME] = { .name = "soft-add-time" },
+	[QKD_A_LIFETIME_HARD_ADD_TIME] = { .name = "hard-add-time" },
+	[QKD_A_LIFETIME_SOFT_USE_TIME] = { .name = "soft-use-time" },
+	[QKD_A_LIFETIME_HARD_USE_TIME] = { .name = "hard-use-time" },
+};
+
 static const struct attr_set sel_set = SET(sel_attrs);
+static const struct attr_set encap_set = SET(encap_attrs);
+static const struct attr_set lifetime_set = SET(lifetime_attrs);
 
 static const struct attr_desc esp_attrs[] = {
 	[QKD_A_ESP_LINK_INDEX] = { .name = "link-index" },
@@ -242,6 +260,19 @@ static const struct attr_desc esp_attrs[] = {
 	[QKD_A_ESP_ESN] = { .name = "esn" },
 	[QKD_A_ESP_ON_EMPTY] = { .name = "on-empty" },
 	[QKD_A_ESP_SEL] = { .name = "sel", .nested = &sel_set },
+	[QKD_A_ESP_REKEY_PACKETS] = { .name = "rekey-packets" },
+	[QKD_A_ESP_REKEY_BYTES] = { .name = "rekey-bytes" },
+	[QKD_A_ESP_REKEY_TIME] = { .name = "rekey-time" },
+	[QKD_A_ESP_REKEY_AUTO] = { .name = "rekey-auto" },
+	[QKD_A_ESP_EPOCH_PACKETS] = { .name = "epoch-packets" },
+	[QKD_A_ESP_EPOCH_BYTES] = { .name = "epoch-bytes" },
+	[QKD_A_ESP_EPOCH_TIME] = { .name = "epoch-time" },
+	[QKD_A_ESP_WEIGHT] = { .name = "weight" },
+	[QKD_A_ESP_PARK_TIME] = { .name = "park-time" },
+	[QKD_A_ESP_SECRET] = { .name = "secret" },
+	[QKD_A_ESP_SECRET_NUMBER] = { .name = "secret-number" },
+	[QKD_A_ESP_ENCAP] = { .name = "encap", .nested = &encap_set },
+	[QKD_A_ESP_LIFETIME] = { .name = "lifetime", .nested = &lifetime_set },
 };
 
 static const struct attr_set link_set = SET(link_attrs);
@@ -262,6 +293,7 @@ static const struct attr_set *set_of(uint8_t cmd)
 	case QKD_CMD_KEY_GET ... QKD_CMD_STATUS:
 		return &key_set;
 	case QKD_CMD_ESP_ADD ... QKD_CMD_ESP_DUMP:
+	case QKD_CMD_ESP_SET ... QKD_CMD_ESP_FLUSH:
 		return &esp_set;
 	}
 	return NULL;

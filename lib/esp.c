@@ -25,6 +25,41 @@ static const struct attr_field refused_fields[] = {
 	FIELD(U64, QKD_A_ESP_REFUSED_DUPLICATE, struct qkd_esp_refused,
 	      duplicate),
 	FIELD(U64, QKD_A_ESP_REFUSED_ICV, struct qkd_esp_refused, icv),
+	FIELD(U64, QKD_A_ESP_REFUSED_PARKED, struct qkd_esp_refused, parked),
+	FIELD(U64, QKD_A_ESP_REFUSED_THROTTLED, struct qkd_esp_refused,
+	      throttled),
+	FIELD(U64, QKD_A_ESP_REFUSED_PHASE, struct qkd_esp_refused, phase),
+	FIELD(U64, QKD_A_ESP_REFUSED_LIMIT, struct qkd_esp_refused, limit),
+};
+
+static const struct attr_field encap_fields[] = {
+	FIELD(U32, QKD_A_ENCAP_SPORT, struct qkd_encap, sport),
+	FIELD(U32, QKD_A_ENCAP_DPORT, struct qkd_encap, dport),
+};
+
+static const struct attr_field lifetime_fields[] = {
+	FIELD(U64, QKD_A_LIFETIME_SOFT_BYTES, struct qkd_lifetime, soft_bytes),
+	FIELD(U64, QKD_A_LIFETIME_HARD_BYTES, struct qkd_lifetime, hard_bytes),
+	FIELD(U64, QKD_A_LIFETIME_SOFT_PACKETS, struct qkd_lifetime,
+	      soft_packets),
+	FIELD(U64, QKD_A_LIFETIME_HARD_PACKETS, struct qkd_lifetime,
+	      hard_packets),
+	FIELD(U64, QKD_A_LIFETIME_SOFT_ADD_TIME, struct qkd_lifetime,
+	      soft_add_time),
+	FIELD(U64, QKD_A_LIFETIME_HARD_ADD_TIME, struct qkd_lifetime,
+	      hard_add_time),
+	FIELD(U64, QKD_A_LIFETIME_SOFT_USE_TIME, struct qkd_lifetime,
+	      soft_use_time),
+	FIELD(U64, QKD_A_LIFETIME_HARD_USE_TIME, struct qkd_lifetime,
+	      hard_use_time),
+};
+
+static const struct attr_field epoch_fields[] = {
+	FIELD(BYTES, QKD_A_EPOCH_KEY_ID, struct qkd_epoch, key_id),
+	FIELD(U64, QKD_A_EPOCH_AGE, struct qkd_epoch, age),
+	FIELD(U64, QKD_A_EPOCH_PACKETS, struct qkd_epoch, packets),
+	FIELD(U64, QKD_A_EPOCH_BYTES, struct qkd_epoch, bytes),
+	FIELD(U32, QKD_A_EPOCH_SECRET_NUMBER, struct qkd_epoch, secret_number),
 };
 
 static const struct attr_field esp_fields[] = {
@@ -48,50 +83,104 @@ static const struct attr_field esp_fields[] = {
 	FIELD(U64, QKD_A_ESP_BYTES, struct qkd_esp, bytes),
 	FIELD(U64, QKD_A_ESP_KEY_BYTES, struct qkd_esp, key_bytes),
 	FIELD(FLAG, QKD_A_ESP_DEAD, struct qkd_esp, dead),
+	FIELD(U64, QKD_A_ESP_REKEY_PACKETS, struct qkd_esp, rekey_packets),
+	FIELD(U64, QKD_A_ESP_REKEY_BYTES, struct qkd_esp, rekey_bytes),
+	FIELD(U32, QKD_A_ESP_REKEY_TIME, struct qkd_esp, rekey_time),
+	FIELD(FLAG, QKD_A_ESP_REKEY_AUTO, struct qkd_esp, rekey_auto),
+	FIELD(U64, QKD_A_ESP_EPOCH_PACKETS, struct qkd_esp, epoch_packets),
+	FIELD(U64, QKD_A_ESP_EPOCH_BYTES, struct qkd_esp, epoch_bytes),
+	FIELD(U32, QKD_A_ESP_EPOCH_TIME, struct qkd_esp, epoch_time),
+	FIELD(U32, QKD_A_ESP_WEIGHT, struct qkd_esp, weight),
+	FIELD(U32, QKD_A_ESP_PARK_TIME, struct qkd_esp, park_time),
+	FIELD(U32, QKD_A_ESP_SECRET_NUMBER, struct qkd_esp, secret_number),
+	FIELD(U64, QKD_A_ESP_EPOCHS, struct qkd_esp, epochs),
+	FIELD(U64, QKD_A_ESP_INTERVAL, struct qkd_esp, interval),
+	FIELD(U64, QKD_A_ESP_KEY_LEFT, struct qkd_esp, key_left),
+	FIELD(FLAG, QKD_A_ESP_FALLBACK, struct qkd_esp, fallback),
+	FIELD(U64, QKD_A_ESP_FALLBACK_PACKETS, struct qkd_esp,
+	      fallback_packets),
+	FIELD(U64, QKD_A_ESP_PARKED, struct qkd_esp, parked),
 };
 
-static int put_sel(struct nl_msg *msg, const struct qkd_sel *sel)
+/**
+ * struct nest - a structure of its own in struct qkd_esp, whose first member is
+ *	its mask
+ * @attr: attribute
+ * @offset: of the structure
+ * @fields: what is in it
+ * @n: how many
+ * @sent: it goes to the kernel too
+ */
+struct nest {
+	int attr;
+	size_t offset;
+	const struct attr_field *fields;
+	size_t n;
+	bool sent;
+};
+
+#define NEST(number, member, array, to_kernel)        \
+	{ .attr = (number),                           \
+	  .offset = offsetof(struct qkd_esp, member), \
+	  .fields = (array),                          \
+	  .n = ARRAY_SIZE(array),                     \
+	  .sent = (to_kernel) }
+
+static const struct nest nests[] = {
+	NEST(QKD_A_ESP_SEL, sel, sel_fields, true),
+	NEST(QKD_A_ESP_ENCAP, encap, encap_fields, true),
+	NEST(QKD_A_ESP_LIFETIME, lifetime, lifetime_fields, true),
+	NEST(QKD_A_ESP_REFUSED, refused, refused_fields, false),
+	NEST(QKD_A_ESP_EPOCH, epoch, epoch_fields, false),
+};
+
+static int put_nest(struct nl_msg *msg, const struct nest *nest,
+		    const struct qkd_esp *esp)
 {
-	struct nlattr *nest;
+	const char *object = (const char *)esp + nest->offset;
+	struct nlattr *head;
 	int err;
 
-	nest = nla_nest_start(msg, NLA_F_NESTED | QKD_A_ESP_SEL);
-	if (!nest)
+	head = nla_nest_start(msg, NLA_F_NESTED | nest->attr);
+	if (!head)
 		return -ENOMEM;
-	err = fields_put(msg, sel_fields, ARRAY_SIZE(sel_fields), sel,
-			 sel->has);
+	err = fields_put(msg, nest->fields, nest->n, object,
+			 *(const uint64_t *)object);
 	if (!err)
-		nla_nest_end(msg, nest);
+		nla_nest_end(msg, head);
 	return err;
 }
 
-static void get_sel(struct qkd_esp *esp, struct nlattr *nest)
+static int put_esp(struct nl_msg *msg, const struct qkd_esp *esp, uint64_t has)
 {
-	struct nlattr *attrs[QKD_A_SEL_MAX + 1];
+	size_t i;
+	int err;
 
-	if (attrs_parse(attrs, QKD_A_SEL_MAX, nla_data(nest), nla_len(nest)))
-		return;
-	esp->sel.has = fields_get(sel_fields, ARRAY_SIZE(sel_fields), &esp->sel,
-				  attrs, QKD_A_SEL_MAX);
-	esp->has |= QKD_HAS(QKD_A_ESP_SEL);
+	err = fields_put(msg, esp_fields, ARRAY_SIZE(esp_fields), esp, has);
+	for (i = 0; i < ARRAY_SIZE(nests) && !err; i++)
+		if (nests[i].sent && has & QKD_HAS(nests[i].attr))
+			err = put_nest(msg, &nests[i], esp);
+	return err;
 }
 
-static void get_refused(struct qkd_esp *esp, struct nlattr *nest)
+static void get_nest(struct qkd_esp *esp, const struct nest *nest,
+		     struct nlattr *head)
 {
-	struct nlattr *attrs[QKD_A_ESP_REFUSED_MAX + 1];
+	struct nlattr *attrs[32];
+	char *object = (char *)esp + nest->offset;
 
-	if (attrs_parse(attrs, QKD_A_ESP_REFUSED_MAX, nla_data(nest),
-			nla_len(nest)))
+	if (attrs_parse(attrs, ARRAY_SIZE(attrs) - 1, nla_data(head),
+			nla_len(head)))
 		return;
-	esp->refused.has = fields_get(refused_fields,
-				      ARRAY_SIZE(refused_fields), &esp->refused,
-				      attrs, QKD_A_ESP_REFUSED_MAX);
-	esp->has |= QKD_HAS(QKD_A_ESP_REFUSED);
+	*(uint64_t *)object = fields_get(nest->fields, nest->n, object, attrs,
+					 ARRAY_SIZE(attrs) - 1);
+	esp->has |= QKD_HAS(nest->attr);
 }
 
 static int get_esp(struct nlattr *head, int length, struct qkd_esp *esp)
 {
 	struct nlattr *attrs[QKD_A_ESP_MAX + 1];
+	size_t i;
 	int err;
 
 	err = attrs_parse(attrs, QKD_A_ESP_MAX, head, length);
@@ -100,10 +189,9 @@ static int get_esp(struct nlattr *head, int length, struct qkd_esp *esp)
 	memset(esp, 0, sizeof(*esp));
 	esp->has = fields_get(esp_fields, ARRAY_SIZE(esp_fields), esp, attrs,
 			      QKD_A_ESP_MAX);
-	if (attrs[QKD_A_ESP_SEL])
-		get_sel(esp, attrs[QKD_A_ESP_SEL]);
-	if (attrs[QKD_A_ESP_REFUSED])
-		get_refused(esp, attrs[QKD_A_ESP_REFUSED]);
+	for (i = 0; i < ARRAY_SIZE(nests); i++)
+		if (attrs[nests[i].attr])
+			get_nest(esp, &nests[i], attrs[nests[i].attr]);
 	return 0;
 }
 
@@ -125,25 +213,49 @@ static struct nl_msg *esp_request(struct qkd_ctx *ctx, int cmd,
 	return msg;
 }
 
+/* Sends a request with what @has names of @esp. A secret given as bytes is a
+ * key of the process for as long as that takes.
+ */
+static int run_with(struct qkd_ctx *ctx, int cmd, struct qkd_ref ref,
+		    const struct qkd_esp *esp, uint64_t has,
+		    struct qkd_esp *reply)
+{
+	struct nl_msg *msg = esp_request(ctx, cmd, ref);
+	bool is_bytes = has & QKD_HAS(QKD_A_ESP_SECRET) && esp->secret;
+	const char *name = esp->secret_name;
+	struct secret secret;
+	int err;
+
+	if (!msg)
+		return -ENOMEM;
+	err = put_esp(msg, esp, has);
+	if (!err && is_bytes) {
+		err = secret_add(ctx, &secret, esp->secret, esp->secret_len);
+		name = secret.name;
+		is_bytes = !err;
+	}
+	if (!err && has & QKD_HAS(QKD_A_ESP_SECRET))
+		err = name ? to_errno(nla_put_string(msg, QKD_A_ESP_SECRET,
+						     name)) :
+			     -EINVAL;
+	if (err)
+		request_free(msg);
+	else
+		err = request_run(ctx, msg, reply ? take_esp : NULL, reply);
+	if (is_bytes)
+		secret_remove(&secret);
+	return err;
+}
+
 static int run_new(struct qkd_ctx *ctx, int cmd, struct qkd_ref ref,
 		   const struct qkd_esp *esp, uint64_t *sa)
 {
 	const uint64_t has = esp->has & ~(QKD_HAS(QKD_A_ESP_LINK_INDEX) |
 					  QKD_HAS(QKD_A_ESP_LINK_NAME));
-	struct nl_msg *msg = esp_request(ctx, cmd, ref);
 	struct qkd_esp reply = {};
 	int err;
 
-	if (!msg)
-		return -ENOMEM;
-	err = fields_put(msg, esp_fields, ARRAY_SIZE(esp_fields), esp, has);
-	if (!err && has & QKD_HAS(QKD_A_ESP_SEL))
-		err = put_sel(msg, &esp->sel);
-	if (err) {
-		request_free(msg);
-		return err;
-	}
-	err = request_run(ctx, msg, take_esp, &reply);
+	err = run_with(ctx, cmd, ref, esp, has, &reply);
 	if (!err && sa)
 		*sa = reply.sa;
 	return err;
@@ -189,6 +301,29 @@ int qkd_esp_get(struct qkd_ctx *ctx, struct qkd_ref ref, enum qkd_dir dir,
 		uint32_t spi, struct qkd_esp *esp)
 {
 	return run_named(ctx, QKD_CMD_ESP_GET, ref, dir, spi, take_esp, esp);
+}
+
+int qkd_esp_set(struct qkd_ctx *ctx, struct qkd_ref ref, enum qkd_dir dir,
+		uint32_t spi, const struct qkd_esp *esp)
+{
+	const uint64_t name = QKD_HAS(QKD_A_ESP_DIR) | QKD_HAS(QKD_A_ESP_SPI);
+	struct qkd_esp change = *esp;
+
+	change.dir = dir;
+	change.spi = spi;
+	change.has &=
+		~(QKD_HAS(QKD_A_ESP_LINK_INDEX) | QKD_HAS(QKD_A_ESP_LINK_NAME));
+	return run_with(ctx, QKD_CMD_ESP_SET, ref, &change, change.has | name,
+			NULL);
+}
+
+int qkd_esp_flush(struct qkd_ctx *ctx, const struct qkd_ref *ref)
+{
+	struct nl_msg *msg;
+
+	msg = ref ? esp_request(ctx, QKD_CMD_ESP_FLUSH, *ref) :
+		    request_new(ctx, QKD_CMD_ESP_FLUSH, 0);
+	return msg ? request_run(ctx, msg, NULL, NULL) : -ENOMEM;
 }
 
 struct visit {

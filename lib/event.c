@@ -33,6 +33,7 @@ static const struct attr_field event_fields[] = {
 	FIELD(U32, QKD_A_EVENT_DIR, struct qkd_event, dir),
 	FIELD(U64, QKD_A_EVENT_COUNT, struct qkd_event, count),
 	FIELD(U64, QKD_A_EVENT_TIME, struct qkd_event, time),
+	FIELD(BYTES, QKD_A_EVENT_KEY_ID, struct qkd_event, key_id),
 };
 
 static int on_event(struct nl_msg *msg, void *arg)

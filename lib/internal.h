@@ -83,4 +83,20 @@ void attr_name_at(char *name, size_t size, const struct nlmsghdr *request,
 void attr_name_missing(char *name, size_t size, const struct nlmsghdr *request,
 		       uint32_t nest, uint32_t type);
 
+/* secret.c */
+
+/**
+ * struct secret - a secret that is in the process keyring
+ * @serial: number of the key
+ * @name: its description
+ */
+struct secret {
+	int32_t serial;
+	char name[40];
+};
+
+int secret_add(struct qkd_ctx *ctx, struct secret *secret, const void *bytes,
+	       size_t length);
+void secret_remove(const struct secret *secret);
+
 #endif /* QKD_INTERNAL_H */

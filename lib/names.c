@@ -76,6 +76,7 @@ static const char *const dir[] = {
 static const char *const esp_mode[] = {
 	[QKD_ESP_MODE_TRANSPORT] = "transport",
 	[QKD_ESP_MODE_TUNNEL] = "tunnel",
+	[QKD_ESP_MODE_BEET] = "beet",
 };
 
 static const char *const on_empty[] = {
@@ -111,6 +112,9 @@ static const char *const event_type[] = {
 	[QKD_EVENT_TYPE_SA_NEW] = "sa-new",
 	[QKD_EVENT_TYPE_SA_DEL] = "sa-del",
 	[QKD_EVENT_TYPE_SUPPLY_END] = "supply-end",
+	[QKD_EVENT_TYPE_SA_REKEYED] = "sa-rekeyed",
+	[QKD_EVENT_TYPE_SA_FALLBACK] = "sa-fallback",
+	[QKD_EVENT_TYPE_SA_RESTORED] = "sa-restored",
 };
 
 struct table {

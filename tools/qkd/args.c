@@ -153,6 +153,20 @@ static uint64_t arg_time(const char *word, const char *text, uint64_t max)
 		      "300s or 50ms");
 }
 
+/* As ip has it: a number alone is of seconds. */
+static uint64_t arg_seconds(const char *word, const char *text)
+{
+	uint64_t ms;
+
+	if (*text && strspn(text, "0123456789") == strlen(text))
+		return arg_number(word, text, INT64_MAX);
+	ms = arg_time(word, text, INT64_MAX);
+	if (ms % 1000)
+		exit(usage_error("%s \"%s\" is not a number of seconds", word,
+				 text));
+	return ms / 1000;
+}
+
 /* In millionths. */
 static uint32_t arg_qber(const char *word, const char *text)
 {
@@ -292,6 +306,9 @@ static void set_member(const struct keyword *k, const char *text, void *member)
 	case ARG_U32:
 		*word = arg_number(k->name, text, UINT32_MAX);
 		break;
+	case ARG_U64:
+		*wide = arg_number(k->name, text, UINT64_MAX);
+		break;
 	case ARG_SIZE:
 		*wide = arg_size(k->name, text, INT64_MAX);
 		break;
@@ -303,6 +320,9 @@ static void set_member(const struct keyword *k, const char *text, void *member)
 		break;
 	case ARG_TIME32:
 		*word = arg_time(k->name, text, UINT32_MAX);
+		break;
+	case ARG_SECONDS:
+		*wide = arg_seconds(k->name, text);
 		break;
 	case ARG_RATE:
 		*wide = arg_rate(k->name, text);

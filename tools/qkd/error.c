@@ -35,6 +35,8 @@ static const char *hint(int err, const char *text, const char *attribute)
 			return " Emulated links need: modprobe qkd_emu.";
 		break;
 	case ENOKEY:
+		if (!strcmp(attribute, "secret"))
+			break;
 		return " Supply is shown by: qkd -s link show.";
 	case ESTALE:
 		return " Both ends must be in the same generation.";

@@ -12,18 +12,42 @@
 static const char help[] =
 	"Usage: qkd esp { add | replace } src ADDR dst ADDR spi SPI dir { in | out }\n"
 	"                   dev NAME cipher { otp | aes | hybrid }\n"
-	"                   mode { tunnel | transport } [ reqid NUMBER ]\n"
+	"                   mode { tunnel | transport | beet } [ reqid NUMBER ]\n"
 	"                   [ if-id NUMBER ] [ mark MARK[/MASK] ]\n"
 	"                   [ replay-window NUMBER ] [ esn ] [ on-empty { block | aes } ]\n"
-	"                   [ sel SELECTOR ]\n"
+	"                   [ REKEY ] [ epoch-packets NUMBER ] [ epoch-bytes SIZE ]\n"
+	"                   [ epoch-time TIME ] [ SECRET ] [ limit LIMIT ]...\n"
+	"                   [ encap espinudp SPORT DPORT ] [ sel SELECTOR ]\n"
+	"       qkd esp set spi SPI dir { in | out } dev NAME [ REKEY ] [ SECRET ]\n"
 	"       qkd esp del spi SPI dir { in | out } dev NAME\n"
+	"       qkd esp flush [ dev NAME ]\n"
 	"       qkd [ -s ] esp show [ dev NAME ] [ spi SPI ] [ dir { in | out } ]\n"
+	"REKEY := [ rekey-packets NUMBER ] [ rekey-bytes SIZE ]\n"
+	"         [ rekey-time TIME | rekey auto ] [ weight NUMBER ] [ park-time TIME ]\n"
+	"SECRET := secret-file { FILE | - } [ secret-number NUMBER ]\n"
+	"LIMIT := { byte-soft | byte-hard } SIZE | { packet-soft | packet-hard } NUMBER |\n"
+	"         { time-soft | time-hard | time-use-soft | time-use-hard } SECONDS\n"
 	"SELECTOR := [ src PREFIX ] [ dst PREFIX ] [ proto PROTO ] [ sport PORT ]\n"
 	"            [ dport PORT ] [ interface IFNAME ]\n";
+
+/* Longest external secret, in bytes. */
+#define SECRET_MAX 1024
 
 enum {
 	ADD = 1,
 	NAME = 2,
+	SET = 4,
+	FLUSH = 8,
+};
+
+/**
+ * struct request - what the words of a command ask for
+ * @esp: the SA
+ * @secret_file: where its secret is, or NULL
+ */
+struct request {
+	struct qkd_esp esp;
+	const char *secret_file;
 };
 
 #define WORD(word, kind, number, member, constant, where)               \
@@ -31,9 +55,9 @@ enum {
 		constant, where)
 
 static const struct keyword words[] = {
-	WORD("dev", STRING, LINK_NAME, link_name, 0, ADD | NAME),
-	WORD("spi", U32, SPI, spi, 0, ADD | NAME),
-	WORD("dir", ENUM, DIR, dir, QKD_ENUM_DIR, ADD | NAME),
+	WORD("dev", STRING, LINK_NAME, link_name, 0, ADD | NAME | SET | FLUSH),
+	WORD("spi", U32, SPI, spi, 0, ADD | NAME | SET),
+	WORD("dir", ENUM, DIR, dir, QKD_ENUM_DIR, ADD | NAME | SET),
 	WORD("src", ADDR, SRC, src, 0, ADD),
 	WORD("dst", ADDR, DST, dst, 0, ADD),
 	WORD("cipher", ENUM, CIPHER, cipher, QKD_ENUM_CIPHER, ADD),
@@ -43,6 +67,30 @@ static const struct keyword words[] = {
 	WORD("replay-window", U32, REPLAY_WINDOW, replay_window, 0, ADD),
 	WORD("esn", CONSTANT, ESN, esn, 1, ADD),
 	WORD("on-empty", ENUM, ON_EMPTY, on_empty, QKD_ENUM_ON_EMPTY, ADD),
+	WORD("rekey-packets", U64, REKEY_PACKETS, rekey_packets, 0, ADD | SET),
+	WORD("rekey-bytes", SIZE, REKEY_BYTES, rekey_bytes, 0, ADD | SET),
+	WORD("rekey-time", TIME32, REKEY_TIME, rekey_time, 0, ADD | SET),
+	WORD("weight", U32, WEIGHT, weight, 0, ADD | SET),
+	WORD("park-time", TIME32, PARK_TIME, park_time, 0, ADD | SET),
+	WORD("epoch-packets", U64, EPOCH_PACKETS, epoch_packets, 0, ADD),
+	WORD("epoch-bytes", SIZE, EPOCH_BYTES, epoch_bytes, 0, ADD),
+	WORD("epoch-time", TIME32, EPOCH_TIME, epoch_time, 0, ADD),
+	WORD("secret-number", U32, SECRET_NUMBER, secret_number, 0, ADD | SET),
+};
+
+#define LIMIT(word, kind, number, member)                                 \
+	KEYWORD(word, kind, QKD_A_LIFETIME_##number, struct qkd_lifetime, \
+		member, 0, ADD)
+
+static const struct keyword limits[] = {
+	LIMIT("byte-soft", SIZE, SOFT_BYTES, soft_bytes),
+	LIMIT("byte-hard", SIZE, HARD_BYTES, hard_bytes),
+	LIMIT("packet-soft", U64, SOFT_PACKETS, soft_packets),
+	LIMIT("packet-hard", U64, HARD_PACKETS, hard_packets),
+	LIMIT("time-soft", SECONDS, SOFT_ADD_TIME, soft_add_time),
+	LIMIT("time-hard", SECONDS, HARD_ADD_TIME, hard_add_time),
+	LIMIT("time-use-soft", SECONDS, SOFT_USE_TIME, soft_use_time),
+	LIMIT("time-use-hard", SECONDS, HARD_USE_TIME, hard_use_time),
 };
 
 static bool has(const struct qkd_esp *esp, int attr)
@@ -128,36 +176,86 @@ static bool parse_one_sel(struct args *args, struct qkd_sel *sel)
 }
 
 /* From here on src and dst are the selector's. */
-static int parse_sel(struct args *args, struct qkd_esp *esp)
+static void parse_sel(struct args *args, struct qkd_esp *esp)
 {
 	if (has(esp, QKD_A_ESP_SEL))
-		return usage_error("\"sel\" was given already");
+		exit(usage_error("\"sel\" was given already"));
 	while (parse_one_sel(args, &esp->sel))
 		;
 	if (!esp->sel.has)
-		return usage_error("\"sel\" needs a selector");
+		exit(usage_error("\"sel\" needs a selector"));
 	esp->has |= QKD_HAS(QKD_A_ESP_SEL);
-	return EXIT_OK;
 }
 
-static int parse(struct args *args, unsigned int where, struct qkd_esp *esp)
+static void parse_limit(struct args *args, struct qkd_esp *esp)
 {
-	int code;
+	struct qkd_lifetime *lft = &esp->lifetime;
 
-	while (arg_peek(args)) {
-		if (arg_keyword(args, words, ARRAY_SIZE(words), where, esp,
-				&esp->has))
-			continue;
-		if (where == ADD && arg_is(args, "mark")) {
-			parse_mark(args, esp);
-		} else if (where == ADD && arg_is(args, "sel")) {
-			code = parse_sel(args, esp);
-			if (code)
-				return code;
-		} else {
-			return arg_unknown(args, "esp");
-		}
+	if (!args->left)
+		exit(usage_error("\"limit\" needs a value"));
+	if (!arg_keyword(args, limits, ARRAY_SIZE(limits), ADD, lft, &lft->has))
+		exit(usage_error("limit \"%s\" is unknown", arg_peek(args)));
+	esp->has |= QKD_HAS(QKD_A_ESP_LIFETIME);
+}
+
+static void parse_encap(struct args *args, struct qkd_esp *esp)
+{
+	if (has(esp, QKD_A_ESP_ENCAP))
+		exit(usage_error("\"encap\" was given already"));
+	if (!arg_is(args, "espinudp") || args->left < 2)
+		exit(usage_error("\"encap\" needs \"espinudp SPORT DPORT\""));
+	esp->encap.sport = arg_number("sport", arg_next(args), 65535);
+	esp->encap.dport = arg_number("dport", arg_next(args), 65535);
+	esp->encap.has = QKD_HAS(QKD_A_ENCAP_SPORT) |
+			 QKD_HAS(QKD_A_ENCAP_DPORT);
+	esp->has |= QKD_HAS(QKD_A_ESP_ENCAP);
+}
+
+static void parse_rekey(struct args *args, struct qkd_esp *esp)
+{
+	if (!arg_is(args, "auto"))
+		exit(usage_error("\"rekey\" needs \"auto\""));
+	if (has(esp, QKD_A_ESP_REKEY_AUTO))
+		exit(usage_error("\"rekey\" was given already"));
+	esp->rekey_auto = 1;
+	esp->has |= QKD_HAS(QKD_A_ESP_REKEY_AUTO);
+}
+
+/* Words of more than one value. */
+static bool parse_special(struct args *args, unsigned int where,
+			  struct request *req)
+{
+	struct qkd_esp *esp = &req->esp;
+
+	if (where & (ADD | SET) && arg_is(args, "rekey")) {
+		parse_rekey(args, esp);
+	} else if (where & (ADD | SET) && arg_is(args, "secret-file")) {
+		if (req->secret_file)
+			exit(usage_error("\"secret-file\" was given already"));
+		req->secret_file = arg_value(args, "secret-file");
+	} else if (where & ADD && arg_is(args, "mark")) {
+		parse_mark(args, esp);
+	} else if (where & ADD && arg_is(args, "limit")) {
+		parse_limit(args, esp);
+	} else if (where & ADD && arg_is(args, "encap")) {
+		parse_encap(args, esp);
+	} else if (where & ADD && arg_is(args, "sel")) {
+		parse_sel(args, esp);
+	} else {
+		return false;
 	}
+	return true;
+}
+
+static int parse(struct args *args, unsigned int where, struct request *req)
+{
+	struct qkd_esp *esp = &req->esp;
+
+	while (arg_peek(args))
+		if (!arg_keyword(args, words, ARRAY_SIZE(words), where, esp,
+				 &esp->has) &&
+		    !parse_special(args, where, req))
+			return arg_unknown(args, "esp");
 	return EXIT_OK;
 }
 
@@ -182,18 +280,63 @@ static int require(const struct qkd_esp *esp, unsigned int where)
 	return EXIT_OK;
 }
 
-static int add(struct args *args, bool replace)
+/* Reads the secret, if there is one, to memory that secret_free() wants back. */
+static int read_secret(struct request *req)
 {
-	struct qkd_esp esp = {};
+	ssize_t length;
+	void *secret;
+
+	if (!req->secret_file)
+		return EXIT_OK;
+	no_dumps();
+	secret = secret_alloc(SECRET_MAX);
+	length = secret_read_file(req->secret_file, secret, SECRET_MAX);
+	if (length <= 0) {
+		secret_free(secret, SECRET_MAX);
+		return length < 0 ? EXIT_USAGE :
+				    usage_error("%s: no secret in it",
+						req->secret_file);
+	}
+	req->esp.secret = secret;
+	req->esp.secret_len = length;
+	req->esp.has |= QKD_HAS(QKD_A_ESP_SECRET);
+	return EXIT_OK;
+}
+
+typedef int (*send_fn)(struct qkd_ctx *ctx, const struct qkd_esp *esp);
+
+static int send_add(struct qkd_ctx *ctx, const struct qkd_esp *esp)
+{
+	return qkd_esp_add(ctx, qkd_by_name(esp->link_name), esp, NULL);
+}
+
+static int send_replace(struct qkd_ctx *ctx, const struct qkd_esp *esp)
+{
+	return qkd_esp_replace(ctx, qkd_by_name(esp->link_name), esp, NULL);
+}
+
+static int send_set(struct qkd_ctx *ctx, const struct qkd_esp *esp)
+{
+	return qkd_esp_set(ctx, qkd_by_name(esp->link_name), esp->dir, esp->spi,
+			   esp);
+}
+
+static int run(struct args *args, unsigned int where, send_fn send)
+{
+	struct request req = {};
 	struct qkd_ctx *ctx;
 	int code, err;
 
-	code = parse(args, ADD, &esp) ?: require(&esp, ADD);
+	code = parse(args, where, &req) ?: require(&req.esp, where);
 	if (code)
 		return code;
 	ctx = kernel();
-	err = (replace ? qkd_esp_replace : qkd_esp_add)(
-		ctx, qkd_by_name(esp.link_name), &esp, NULL);
+	code = read_secret(&req);
+	if (code)
+		return code;
+	err = send(ctx, &req.esp);
+	if (req.esp.secret)
+		secret_free((void *)req.esp.secret, SECRET_MAX);
 	if (err)
 		return kernel_error(ctx, err);
 	warn_if_said(ctx);
@@ -202,145 +345,48 @@ static int add(struct args *args, bool replace)
 
 static int do_add(struct args *args)
 {
-	return add(args, false);
+	return run(args, ADD, send_add);
 }
 
 static int do_replace(struct args *args)
 {
-	return add(args, true);
+	return run(args, ADD, send_replace);
+}
+
+static int do_set(struct args *args)
+{
+	return run(args, SET, send_set);
 }
 
 static int do_del(struct args *args)
 {
-	struct qkd_esp esp = {};
+	struct request req = {};
 	struct qkd_ctx *ctx;
 	int code, err;
 
-	code = parse(args, NAME, &esp) ?: require(&esp, NAME);
+	code = parse(args, NAME, &req) ?: require(&req.esp, NAME);
 	if (code)
 		return code;
 	ctx = kernel();
-	err = qkd_esp_del(ctx, qkd_by_name(esp.link_name), esp.dir, esp.spi);
+	err = qkd_esp_del(ctx, qkd_by_name(req.esp.link_name), req.esp.dir,
+			  req.esp.spi);
 	return err ? kernel_error(ctx, err) : EXIT_OK;
 }
 
-static void show_prefix(const char *key, const char *before,
-			const struct qkd_addr *addr, uint32_t prefix)
+static int do_flush(struct args *args)
 {
-	char length[32];
+	struct request req = {};
+	struct qkd_ctx *ctx;
+	struct qkd_ref ref;
+	int code, err;
 
-	out_addr(key, before, addr);
-	snprintf(length, sizeof(length), "%s_prefix", key);
-	out_uint(length, "/", prefix);
-}
-
-static void show_proto(uint32_t number)
-{
-	const struct protoent *proto = getprotobynumber(number);
-
-	if (proto && !options.json)
-		out_str("proto", " proto ", proto->p_name);
-	else
-		out_uint("proto", " proto ", number);
-}
-
-static void show_sel(const struct qkd_sel *sel)
-{
-	char name[IF_NAMESIZE];
-
-	out_open("sel");
-	out_text("    sel");
-	if (sel->has & QKD_HAS(QKD_A_SEL_SRC))
-		show_prefix("src", " src ", &sel->src, sel->src_prefix);
-	if (sel->has & QKD_HAS(QKD_A_SEL_DST))
-		show_prefix("dst", " dst ", &sel->dst, sel->dst_prefix);
-	if (sel->has & QKD_HAS(QKD_A_SEL_PROTO))
-		show_proto(sel->proto);
-	if (sel->has & QKD_HAS(QKD_A_SEL_SPORT))
-		out_uint("sport", " sport ", sel->sport);
-	if (sel->has & QKD_HAS(QKD_A_SEL_DPORT))
-		out_uint("dport", " dport ", sel->dport);
-	if (sel->has & QKD_HAS(QKD_A_SEL_IFINDEX)) {
-		if (if_indextoname(sel->ifindex, name))
-			out_str("interface", " interface ", name);
-		else
-			out_uint("ifindex", " ifindex ", sel->ifindex);
-	}
-	out_text("\n");
-	out_close();
-}
-
-static void show_counters(const struct qkd_esp *esp)
-{
-	const struct qkd_esp_refused *refused = &esp->refused;
-
-	out_uint("packets", "    packets ", esp->packets);
-	out_uint("bytes", " bytes ", esp->bytes);
-	out_uint("key_bytes", " key-bytes ", esp->key_bytes);
-	out_text("\n");
-	out_open("refused");
-	out_text("    refused:");
-	out_uint("no_key", " no-key ", refused->no_key);
-	out_uint("link", " link ", refused->link);
-	out_uint("length", " length ", refused->length);
-	out_uint("dir", " dir ", refused->dir);
-	out_uint("cipher", " cipher ", refused->cipher);
-	out_uint("stale", " stale ", refused->stale);
-	out_uint("not_here", " not-here ", refused->not_here);
-	out_uint("duplicate", " duplicate ", refused->duplicate);
-	out_uint("icv", " icv ", refused->icv);
-	out_text("\n");
-	out_close();
-}
-
-static void show_options(const struct qkd_esp *esp)
-{
-	char sa[24];
-
-	out_uint("replay_window", "    replay-window ", esp->replay_window);
-	out_flag("esn", " esn", esp->esn);
-	if (has(esp, QKD_A_ESP_ON_EMPTY))
-		out_str("on_empty", " on-empty ",
-			qkd_enum_name(QKD_ENUM_ON_EMPTY, esp->on_empty));
-	if (has(esp, QKD_A_ESP_IF_ID) && esp->if_id)
-		out_hex("if_id", " if-id ", esp->if_id);
-	if (has(esp, QKD_A_ESP_MARK) && (esp->mark || esp->mark_mask)) {
-		out_hex("mark", " mark ", esp->mark);
-		out_hex("mark_mask", "/", esp->mark_mask);
-	}
-	if (has(esp, QKD_A_ESP_SA)) {
-		snprintf(sa, sizeof(sa), "0x%016llx",
-			 (unsigned long long)esp->sa);
-		out_str("sa", " sa ", sa);
-	}
-	out_text("\n");
-}
-
-static void show_one(const struct qkd_esp *esp)
-{
-	out_open(NULL);
-	out_addr("src", "src ", &esp->src);
-	out_addr("dst", " dst ", &esp->dst);
-	out_text("\n    proto esp spi 0x%08x", esp->spi);
-	if (options.json)
-		out_uint("spi", "", esp->spi);
-	out_uint("reqid", " reqid ", esp->reqid);
-	out_str("mode", " mode ", qkd_enum_name(QKD_ENUM_ESP_MODE, esp->mode));
-	out_str("dir", " dir ", qkd_enum_name(QKD_ENUM_DIR, esp->dir));
-	out_color(COLOR_NAME, "dev", " dev ", esp->link_name);
-	out_str("cipher", " cipher ",
-		qkd_enum_name(QKD_ENUM_CIPHER, esp->cipher));
-	if (options.json)
-		out_flag("dead", "", esp->dead);
-	else if (esp->dead)
-		out_color(COLOR_DOWN, NULL, " ", "dead");
-	out_text("\n");
-	show_options(esp);
-	if (has(esp, QKD_A_ESP_SEL))
-		show_sel(&esp->sel);
-	if (options.statistics)
-		show_counters(esp);
-	out_close();
+	code = parse(args, FLUSH, &req);
+	if (code)
+		return code;
+	ref = qkd_by_name(req.esp.link_name);
+	ctx = kernel();
+	err = qkd_esp_flush(ctx, req.esp.has ? &ref : NULL);
+	return err ? kernel_error(ctx, err) : EXIT_OK;
 }
 
 static int show_if(const struct qkd_esp *esp, void *arg)
@@ -354,7 +400,7 @@ static int show_if(const struct qkd_esp *esp, void *arg)
 		return 0;
 	if (has(wanted, QKD_A_ESP_DIR) && wanted->dir != esp->dir)
 		return 0;
-	show_one(esp);
+	show_esp(esp);
 	return 0;
 }
 
@@ -363,22 +409,23 @@ static int do_show(struct args *args)
 {
 	const uint64_t name = QKD_HAS(QKD_A_ESP_LINK_NAME) |
 			      QKD_HAS(QKD_A_ESP_SPI) | QKD_HAS(QKD_A_ESP_DIR);
-	struct qkd_esp wanted = {}, esp;
+	struct request req = {};
+	struct qkd_esp *wanted = &req.esp, esp;
 	struct qkd_ctx *ctx;
 	int code, err;
 
-	code = parse(args, NAME, &wanted);
+	code = parse(args, NAME, &req);
 	if (code)
 		return code;
 	ctx = kernel();
 	out_begin();
-	if (wanted.has == name) {
-		err = qkd_esp_get(ctx, qkd_by_name(wanted.link_name),
-				  wanted.dir, wanted.spi, &esp);
+	if (wanted->has == name) {
+		err = qkd_esp_get(ctx, qkd_by_name(wanted->link_name),
+				  wanted->dir, wanted->spi, &esp);
 		if (!err)
-			show_one(&esp);
+			show_esp(&esp);
 	} else {
-		err = qkd_esp_dump(ctx, show_if, &wanted);
+		err = qkd_esp_dump(ctx, show_if, wanted);
 	}
 	if (err && err != -EINTR)
 		return kernel_error(ctx, err);
@@ -387,9 +434,10 @@ static int do_show(struct args *args)
 }
 
 static const struct command commands[] = {
-	{ "add", do_add },    { "replace", do_replace }, { "del", do_del },
-	{ "delete", do_del }, { "show", do_show },	 { "list", do_show },
-	{ "get", do_show },   { "help", do_help },
+	{ "add", do_add },   { "replace", do_replace }, { "set", do_set },
+	{ "del", do_del },   { "delete", do_del },	{ "flush", do_flush },
+	{ "show", do_show }, { "list", do_show },	{ "get", do_show },
+	{ "help", do_help },
 };
 
 int do_esp(struct args *args)

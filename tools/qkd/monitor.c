@@ -37,6 +37,8 @@ static void show_where(const struct qkd_event *event)
 
 static void show_why(const struct qkd_event *event)
 {
+	char id[QKD_KEY_ID_TEXT_LEN + 1];
+
 	if (has(event, QKD_A_EVENT_REASON))
 		out_str("reason", " reason ",
 			qkd_enum_name(QKD_ENUM_REASON, event->reason));
@@ -44,6 +46,9 @@ static void show_why(const struct qkd_event *event)
 		out_qber("qber", " qber ", event->qber);
 	if (has(event, QKD_A_EVENT_COUNT))
 		out_uint("count", " count ", event->count);
+	if (has(event, QKD_A_EVENT_KEY_ID))
+		out_str("key_id", " key-id ",
+			qkd_key_id_format(event->key_id, id));
 }
 
 static void show_time(const struct qkd_event *event)

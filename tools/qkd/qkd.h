@@ -50,6 +50,9 @@ int do_key(struct args *args);
 int do_esp(struct args *args);
 int do_monitor(struct args *args);
 
+/* esp-show.c */
+void show_esp(const struct qkd_esp *esp);
+
 /* error.c */
 int usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int kernel_error(const struct qkd_ctx *ctx, int err);
@@ -60,10 +63,12 @@ void warn_if_said(const struct qkd_ctx *ctx);
 enum arg_kind {
 	ARG_STRING,
 	ARG_U32,
+	ARG_U64,
 	ARG_SIZE,
 	ARG_SIZE32,
 	ARG_TIME,
 	ARG_TIME32,
+	ARG_SECONDS,
 	ARG_RATE,
 	ARG_QBER,
 	ARG_ENUM, /* @value: enum qkd_enum */

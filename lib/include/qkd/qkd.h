@@ -417,7 +417,58 @@ struct qkd_esp_refused {
 	uint64_t not_here;
 	uint64_t duplicate;
 	uint64_t icv;
+	uint64_t parked;
+	uint64_t throttled;
+	uint64_t phase;
+	uint64_t limit;
 	uint64_t reserved[8];
+};
+
+/**
+ * struct qkd_encap - ESP in UDP; both ports are needed
+ * @has: QKD_HAS(QKD_A_ENCAP_...)
+ */
+struct qkd_encap {
+	uint64_t has;
+	uint32_t sport;
+	uint32_t dport;
+};
+
+/**
+ * struct qkd_lifetime - limits of an SA; 0 is none
+ * @has: QKD_HAS(QKD_A_LIFETIME_...)
+ * @soft_add_time: seconds, as are the other times
+ */
+struct qkd_lifetime {
+	uint64_t has;
+	uint64_t soft_bytes;
+	uint64_t hard_bytes;
+	uint64_t soft_packets;
+	uint64_t hard_packets;
+	uint64_t soft_add_time;
+	uint64_t hard_add_time;
+	uint64_t soft_use_time;
+	uint64_t hard_use_time;
+};
+
+/**
+ * struct qkd_epoch - an SA's current epoch: the packets under one AES key
+ * @has: QKD_HAS(QKD_A_EPOCH_...)
+ * @key_id: of its key
+ * @secret_number: of the external secret in it, cipher hybrid
+ * @age: ms since its first packet
+ * @packets: under it so far
+ * @bytes: of text, likewise
+ */
+struct qkd_epoch {
+	uint64_t has;
+	uint8_t key_id[QKD_KEY_ID_LEN];
+	uint32_t secret_number;
+	uint32_t reserved32;
+	uint64_t age;
+	uint64_t packets;
+	uint64_t bytes;
+	uint64_t reserved[4];
 };
 
 /**
@@ -430,6 +481,27 @@ struct qkd_esp_refused {
  * @packets: that passed
  * @bytes: of text, ESP trailer included
  * @key_bytes: spent
+ * @rekey_packets: a new key after so many
+ * @rekey_bytes: of text, likewise
+ * @rekey_time: ms, likewise
+ * @rekey_auto: the time follows the link's key rate
+ * @epoch_packets: no key protects more
+ * @epoch_bytes: of text, likewise
+ * @epoch_time: ms, likewise
+ * @weight: share of the link's key under @rekey_auto
+ * @park_time: ms that a packet waits for its key
+ * @secret: external secret for cipher hybrid, 32 to 1024 bytes; only ever sent,
+ *	the caller wipes it. NULL: the key of type logon that @secret_name names
+ * @secret_len: its bytes
+ * @secret_name: description of a key of the caller's, such as "vpn:2026-1"
+ * @secret_number: which secret that is
+ * @epochs: begun (out) or verified (in)
+ * @epoch: the current one
+ * @interval: mean time between epochs in ms, 0 for unknown
+ * @key_left: epochs that the link has key for
+ * @fallback: it has no key and goes on as on-empty says
+ * @fallback_packets: that went so
+ * @parked: packets that waited for their key
  */
 struct qkd_esp {
 	uint64_t has;
@@ -455,6 +527,29 @@ struct qkd_esp {
 	uint64_t bytes;
 	uint64_t key_bytes;
 	struct qkd_esp_refused refused;
+	uint64_t rekey_packets;
+	uint64_t rekey_bytes;
+	uint32_t rekey_time;
+	uint32_t rekey_auto;
+	uint64_t epoch_packets;
+	uint64_t epoch_bytes;
+	uint32_t epoch_time;
+	uint32_t weight;
+	uint32_t park_time;
+	uint32_t secret_number;
+	const void *secret;
+	size_t secret_len;
+	const char *secret_name;
+	struct qkd_encap encap;
+	struct qkd_lifetime lifetime;
+	uint64_t epochs;
+	struct qkd_epoch epoch;
+	uint64_t interval;
+	uint64_t key_left;
+	uint64_t fallback_packets;
+	uint64_t parked;
+	uint32_t fallback;
+	uint32_t reserved32;
 	uint64_t reserved[16];
 };
 
@@ -465,8 +560,15 @@ int qkd_esp_add(struct qkd_ctx *ctx, struct qkd_ref ref,
 		const struct qkd_esp *esp, uint64_t *sa);
 int qkd_esp_replace(struct qkd_ctx *ctx, struct qkd_ref ref,
 		    const struct qkd_esp *esp, uint64_t *sa);
+/* Of @esp: the rekey intervals, all of them if one is given; weight, park time,
+ * and another external secret under its own number.
+ */
+int qkd_esp_set(struct qkd_ctx *ctx, struct qkd_ref ref, enum qkd_dir dir,
+		uint32_t spi, const struct qkd_esp *esp);
 int qkd_esp_del(struct qkd_ctx *ctx, struct qkd_ref ref, enum qkd_dir dir,
 		uint32_t spi);
+/* All SAs of a link; of all links of the namespace if @ref is NULL. */
+int qkd_esp_flush(struct qkd_ctx *ctx, const struct qkd_ref *ref);
 int qkd_esp_get(struct qkd_ctx *ctx, struct qkd_ref ref, enum qkd_dir dir,
 		uint32_t spi, struct qkd_esp *esp);
 int qkd_esp_dump(struct qkd_ctx *ctx, qkd_esp_fn fn, void *arg);
@@ -478,6 +580,7 @@ int qkd_esp_dump(struct qkd_ctx *ctx, qkd_esp_fn fn, void *arg);
  * @has: QKD_HAS(QKD_A_EVENT_...)
  * @type: enum qkd_event_type
  * @time: CLOCK_BOOTTIME in ns
+ * @key_id: of an SA's newest epoch
  */
 struct qkd_event {
 	uint64_t has;
@@ -494,7 +597,8 @@ struct qkd_event {
 	uint32_t dir;
 	uint64_t count;
 	uint64_t time;
-	uint64_t reserved[8];
+	uint8_t key_id[QKD_KEY_ID_LEN];
+	uint64_t reserved[6];
 };
 
 struct qkd_monitor;
