@@ -548,6 +548,9 @@ void qkd_links_end(u32 reason);
 void qkd_links_for_each(struct net *net,
 			void (*fn)(struct qkd_link *link, const void *arg),
 			const void *arg);
+void qkd_links_for_each_rcu(struct net *net,
+			    void (*fn)(struct qkd_link *link, const void *arg),
+			    const void *arg);
 
 static inline void qkd_refuse(struct qkd_link *link, enum qkd_refusal why)
 {
@@ -807,6 +810,7 @@ void qkd_sa_put(struct qkd_sa *sa);
 void qkd_sa_hold_bound(struct qkd_sa *sa);
 void qkd_sa_drop_bound(struct qkd_sa *sa);
 void qkd_sa_unbind(struct qkd_sa *sa);
+u64 qkd_sa_sum(const struct qkd_sa *sa, enum qkd_sa_counter what);
 void qkd_sa_tell(struct qkd_sa *sa, u32 type);
 void qkd_esp_tell(struct qkd_link *link, u32 type);
 void qkd_esp_gen_gone(struct qkd_link *link);

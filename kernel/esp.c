@@ -121,25 +121,38 @@ static bool sa_unlink(struct qkd_sa *sa)
 	return true;
 }
 
-static void sa_send(struct qkd_sa *sa, struct qkd_event *ev)
+/**
+ * qkd_sa_sum - a counter of an SA over all CPUs
+ * @sa: SA
+ * @what: counter
+ *
+ * Context: any.
+ */
+u64 qkd_sa_sum(const struct qkd_sa *sa, enum qkd_sa_counter what)
 {
+	u64 sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu_ptr(sa->stats, cpu)->n[what]);
+	return sum;
+}
+
+static void sa_tell(const struct qkd_sa *sa, u32 type)
+{
+	const struct qkd_event ev = {
+		.type = type,
+		.stream = -1,
+		.spi = sa->spi,
+		.dir = sa->dir,
+	};
 	struct qkd_link *link = sa->link;
 
-	ev->stream = -1;
-	ev->spi = sa->spi;
-	ev->dir = sa->dir;
 	/* While it is held the link has its namespace, or is marked gone. */
 	mutex_lock(&link->lock);
 	if (!link->gone)
-		qkd_event_send(link, ev);
+		qkd_event_send(link, &ev);
 	mutex_unlock(&link->lock);
-}
-
-static void sa_tell(struct qkd_sa *sa, u32 type)
-{
-	struct qkd_event ev = { .type = type };
-
-	sa_send(sa, &ev);
 }
 
 /**

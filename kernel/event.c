@@ -125,9 +125,13 @@ static unsigned long event_tell(struct qkd_link *link, u32 type)
 	ev.count = atomic_xchg(&link->noted_count[type], 0);
 	if (!ev.count)
 		return 0;
+	link->noted_at[type] = jiffies;
+	if (type >= QKD_EVENT_TYPE_SA_REKEYED) {
+		qkd_esp_tell(link, type);
+		return 0;
+	}
 	stream = READ_ONCE(link->noted_stream[type]);
 	ev.stream = stream < QKD_STREAMS ? stream : -1;
-	link->noted_at[type] = jiffies;
 	qkd_event_send(link, &ev);
 	return 0;
 }

@@ -269,6 +269,28 @@ void qkd_links_for_each(struct net *net,
 }
 
 /**
+ * qkd_links_for_each_rcu - call a function for each link, from where nothing sleeps
+ * @net: namespace
+ * @fn: function; does not sleep
+ * @arg: passed on
+ *
+ * Context: any.
+ */
+void qkd_links_for_each_rcu(struct net *net,
+			    void (*fn)(struct qkd_link *link, const void *arg),
+			    const void *arg)
+{
+	struct qkd_link *link;
+	unsigned long i;
+
+	rcu_read_lock();
+	xa_for_each(&qkd_links, i, link)
+		if (net_eq(link->net, net))
+			fn(link, arg);
+	rcu_read_unlock();
+}
+
+/**
  * qkd_link_type_register - make a type of link known
  * @ops: the type
  *

@@ -169,16 +169,6 @@ static int put_address(struct sk_buff *skb, int type,
 		       sizeof(address->in6), address);
 }
 
-static u64 sum_counter(const struct qkd_sa *sa, enum qkd_sa_counter what)
-{
-	u64 sum = 0;
-	int cpu;
-
-	for_each_possible_cpu(cpu)
-		sum += READ_ONCE(per_cpu_ptr(sa->stats, cpu)->n[what]);
-	return sum;
-}
-
 static int fill_refused(struct sk_buff *skb, const struct qkd_sa *sa)
 {
 	static const struct {
@@ -208,7 +198,7 @@ static int fill_refused(struct sk_buff *skb, const struct qkd_sa *sa)
 		return -EMSGSIZE;
 	for (i = 0; i < ARRAY_SIZE(refusals); i++)
 		if (nla_put_u64_64bit(skb, refusals[i].attr,
-				      sum_counter(sa, refusals[i].counter),
+				      qkd_sa_sum(sa, refusals[i].counter),
 				      QKD_A_ESP_REFUSED_PAD))
 			return -EMSGSIZE;
 	nla_nest_end(skb, nest);
@@ -217,10 +207,10 @@ static int fill_refused(struct sk_buff *skb, const struct qkd_sa *sa)
 
 static int fill_counters(struct sk_buff *skb, const struct qkd_sa *sa)
 {
-	if (put_u64(skb, QKD_A_ESP_PACKETS, sum_counter(sa, QKD_SA_PACKETS)) ||
-	    put_u64(skb, QKD_A_ESP_BYTES, sum_counter(sa, QKD_SA_BYTES)) ||
+	if (put_u64(skb, QKD_A_ESP_PACKETS, qkd_sa_sum(sa, QKD_SA_PACKETS)) ||
+	    put_u64(skb, QKD_A_ESP_BYTES, qkd_sa_sum(sa, QKD_SA_BYTES)) ||
 	    put_u64(skb, QKD_A_ESP_KEY_BYTES,
-		    sum_counter(sa, QKD_SA_KEY_BYTES)))
+		    qkd_sa_sum(sa, QKD_SA_KEY_BYTES)))
 		return -EMSGSIZE;
 	return fill_refused(skb, sa);
 }
@@ -252,10 +242,10 @@ static int fill_epochs(struct sk_buff *skb, struct qkd_sa *sa)
 	if (!qkd_nl_esp_has_epochs(sa->cipher, sa->on_empty))
 		return 0;
 	qkd_esp_epoch(sa, &stats);
-	if (put_u64(skb, QKD_A_ESP_EPOCHS, sum_counter(sa, QKD_SA_EPOCHS)) ||
-	    put_u64(skb, QKD_A_ESP_PARKED, sum_counter(sa, QKD_SA_PARKED)) ||
+	if (put_u64(skb, QKD_A_ESP_EPOCHS, qkd_sa_sum(sa, QKD_SA_EPOCHS)) ||
+	    put_u64(skb, QKD_A_ESP_PARKED, qkd_sa_sum(sa, QKD_SA_PARKED)) ||
 	    put_u64(skb, QKD_A_ESP_FALLBACK_PACKETS,
-		    sum_counter(sa, QKD_SA_FALLBACK)) ||
+		    qkd_sa_sum(sa, QKD_SA_FALLBACK)) ||
 	    put_u64(skb, QKD_A_ESP_INTERVAL, stats.interval) ||
 	    (sa->dir == QKD_DIR_OUT &&
 	     put_u64(skb, QKD_A_ESP_KEY_LEFT, stats.left)) ||
