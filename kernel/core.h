@@ -363,6 +363,8 @@ static inline u8 *qkd_slice_bytes(const struct qkd_slice *sl, u32 off, u32 *avai
 int qkd_stream_init(struct qkd_byte_stream *stream, struct qkd_gen *gen, u32 id,
 		    u64 capacity);
 void qkd_stream_free(struct qkd_byte_stream *stream);
+struct qkd_segment __rcu **qkd_stream_slot(const struct qkd_byte_stream *stream,
+					   u64 no);
 struct qkd_segment *qkd_stream_segment(const struct qkd_byte_stream *stream, u64 no);
 int qkd_stream_supply(struct qkd_byte_stream *stream, u64 offset, const u8 *bytes,
 		      u32 len, const u8 *s);
