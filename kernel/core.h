@@ -482,6 +482,7 @@ int qkd_key_claim(struct qkd_link *link, const u8 id[QKD_KEY_ID_LEN],
 		  const struct qkd_key_context *ctx, u8 *key, u32 *size);
 void qkd_key_release_owner(struct qkd_link *link, const struct qkd_owner *owner);
 void qkd_key_release_all(struct qkd_link *link);
+void qkd_key_kill_all(struct qkd_link *link);
 void qkd_key_reap(struct work_struct *work);
 u64 qkd_key_available(struct qkd_link *link, u32 class, u32 size);
 
@@ -511,7 +512,7 @@ int qkd_net_charge(struct qkd_link *link, u64 bytes);
 void qkd_net_uncharge(struct qkd_link *link, u64 bytes);
 int qkd_link_lock_ops(struct qkd_link *link);
 void qkd_link_unlock_ops(struct qkd_link *link);
-void qkd_links_kill(void);
+void qkd_links_kill(bool alone);
 void qkd_link_resume(struct qkd_link *link);
 void qkd_links_hold(bool hold);
 void qkd_links_end(u32 reason);
