@@ -387,6 +387,8 @@ static inline u8 *qkd_slice_bytes(const struct qkd_slice *sl, u32 off, u32 *avai
 int qkd_stream_init(struct qkd_byte_stream *stream, struct qkd_gen *gen, u32 id,
 		    u64 capacity);
 void qkd_stream_free(struct qkd_byte_stream *stream);
+struct qkd_segment __rcu **qkd_stream_slot(const struct qkd_byte_stream *stream,
+					   u64 no);
 struct qkd_segment *qkd_stream_segment(const struct qkd_byte_stream *stream, u64 no);
 int qkd_stream_supply(struct qkd_byte_stream *stream, u64 offset, const u8 *bytes,
 		      u32 len, const u8 *s);
@@ -510,6 +512,7 @@ int qkd_key_claim(struct qkd_link *link, const u8 id[QKD_KEY_ID_LEN],
 		  const struct qkd_key_context *ctx, u8 *key, u32 *size);
 void qkd_key_release_owner(struct qkd_link *link, const struct qkd_owner *owner);
 void qkd_key_release_all(struct qkd_link *link);
+void qkd_key_kill_all(struct qkd_link *link);
 void qkd_key_reap(struct work_struct *work);
 u64 qkd_key_available(struct qkd_link *link, u32 class, u32 size);
 
@@ -541,7 +544,7 @@ bool qkd_net_park(struct qkd_link *link, u32 bytes);
 void qkd_net_unpark(struct qkd_link *link, u32 bytes);
 int qkd_link_lock_ops(struct qkd_link *link);
 void qkd_link_unlock_ops(struct qkd_link *link);
-void qkd_links_kill(void);
+void qkd_links_kill(bool alone);
 void qkd_link_resume(struct qkd_link *link);
 void qkd_links_hold(bool hold);
 void qkd_links_end(u32 reason);

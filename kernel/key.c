@@ -562,6 +562,21 @@ void qkd_key_release_all(struct qkd_link *link)
 }
 
 /**
+ * qkd_key_kill_all - wipe the keys of all handles
+ * @link: link
+ *
+ * Context: panic: no other CPU runs, and whoever held the lock does not either.
+ */
+void qkd_key_kill_all(struct qkd_link *link)
+{
+	struct qkd_handle *h;
+	unsigned long i;
+
+	xa_for_each(&link->handles, i, h)
+		memzero_explicit(h->key, h->size);
+}
+
+/**
  * qkd_key_reap - drop the handles whose time is over
  * @work: link->reap_work
  */

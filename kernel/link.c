@@ -1453,14 +1453,19 @@ void qkd_links_hold(bool hold)
 void qkd_links_end(u32 reason)
 {
 	qkd_links_for_each(NULL, qkd_link_end_one, &reason);
+	/* those of links that were deleted just now */
+	rcu_barrier();
+	flush_workqueue(qkd_free_wq);
 }
 
 /**
  * qkd_links_kill - wipe all bytes now
+ * @alone: no other CPU runs: the keys of handles too, which their lock's
+ *	holder could free else
  *
  * Context: any, panic included: takes no lock.
  */
-void qkd_links_kill(void)
+void qkd_links_kill(bool alone)
 {
 	struct qkd_link *link;
 	struct qkd_gen *gen;
@@ -1473,6 +1478,8 @@ void qkd_links_kill(void)
 		qkd_esp_void(link);
 		for (s = 0; gen && s < QKD_STREAMS; s++)
 			qkd_stream_kill(&gen->stream[s]);
+		if (alone)
+			qkd_key_kill_all(link);
 	}
 	rcu_read_unlock();
 }

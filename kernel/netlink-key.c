@@ -414,15 +414,11 @@ static int key_do(struct sk_buff *skb, struct genl_info *info,
 		  int (*fn)(struct qkd_link *link, struct genl_info *info,
 			    struct sk_buff *reply, void *hdr))
 {
+	struct qkd_link *link = qkd_nl_admin_link(skb, info);
 	struct sk_buff *reply;
-	struct qkd_link *link;
 	void *hdr;
 	int err;
 
-	err = qkd_nl_admin(skb, info->extack);
-	if (err)
-		return err;
-	link = qkd_nl_link(info);
 	if (IS_ERR(link))
 		return PTR_ERR(link);
 	reply = qkd_nl_reply_new(info, &hdr);
@@ -450,16 +446,11 @@ static int handle_do(struct sk_buff *skb, struct genl_info *info,
 		     int (*fn)(struct qkd_link *link, u32 handle))
 {
 	const struct nlattr *handle = info->attrs[QKD_A_KEY_HANDLE];
-	struct qkd_link *link;
-	int err;
+	struct qkd_link *link = qkd_nl_admin_link(skb, info);
+	int err = -EINVAL;
 
-	err = qkd_nl_admin(skb, info->extack);
-	if (err)
-		return err;
-	link = qkd_nl_link(info);
 	if (IS_ERR(link))
 		return PTR_ERR(link);
-	err = -EINVAL;
 	if (!qkd_nl_has(info, QKD_A_KEY_HANDLE))
 		goto put_link;
 	err = fn(link, nla_get_u32(handle));
@@ -480,36 +471,25 @@ int qkd_nl_key_drop_doit(struct sk_buff *skb, struct genl_info *info)
 	return handle_do(skb, info, qkd_key_drop);
 }
 
-/* Free to all: it tells less than link-get. */
-int qkd_nl_status_doit(struct sk_buff *skb, struct genl_info *info)
+static int key_status(struct qkd_link *link, struct genl_info *info,
+		      struct sk_buff *reply)
 {
-	u32 class, size;
-	struct sk_buff *reply;
-	struct qkd_link *link;
-	int err = -ENOMEM;
-	u64 available;
-	void *hdr;
+	u32 class = nla_get_u32(info->attrs[QKD_A_KEY_CLASS]);
+	u32 size = nla_get_u32(info->attrs[QKD_A_KEY_SIZE]);
 
-	if (!qkd_nl_has(info, QKD_A_KEY_CLASS) ||
-	    !qkd_nl_has(info, QKD_A_KEY_SIZE))
-		return -EINVAL;
-	class = nla_get_u32(info->attrs[QKD_A_KEY_CLASS]);
-	size = nla_get_u32(info->attrs[QKD_A_KEY_SIZE]);
-	link = qkd_nl_link(info);
-	if (IS_ERR(link))
-		return PTR_ERR(link);
-	reply = qkd_nl_reply_new(info, &hdr);
-	if (!reply)
-		goto put_link;
-	available = qkd_key_available(link, class, size);
 	/* A new message has room for these three. */
 	nla_put_u32(reply, QKD_A_KEY_CLASS, class);
 	nla_put_u32(reply, QKD_A_KEY_SIZE, size);
-	nla_put_u64_64bit(reply, QKD_A_KEY_AVAILABLE, available,
-			  QKD_A_KEY_PAD);
-	genlmsg_end(reply, hdr);
-	err = genlmsg_reply(reply, info);
-put_link:
-	qkd_link_put(link);
-	return err;
+	nla_put_u64_64bit(reply, QKD_A_KEY_AVAILABLE,
+			  qkd_key_available(link, class, size), QKD_A_KEY_PAD);
+	return 0;
+}
+
+/* Free to all: it tells less than link-get. */
+int qkd_nl_status_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	if (!qkd_nl_has(info, QKD_A_KEY_CLASS) ||
+	    !qkd_nl_has(info, QKD_A_KEY_SIZE))
+		return -EINVAL;
+	return qkd_nl_answer(qkd_nl_link(info), info, key_status);
 }

@@ -390,13 +390,9 @@ int qkd_nl_link_new_doit(struct sk_buff *skb, struct genl_info *info)
 
 int qkd_nl_link_del_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	struct qkd_link *link;
+	struct qkd_link *link = qkd_nl_admin_link(skb, info);
 	int err;
 
-	err = qkd_nl_admin(skb, info->extack);
-	if (err)
-		return err;
-	link = qkd_nl_link(info);
 	if (IS_ERR(link))
 		return PTR_ERR(link);
 	err = qkd_link_delete(link);
@@ -494,20 +490,13 @@ static int link_set(struct qkd_link *link, struct genl_info *info)
 
 int qkd_nl_link_set_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	struct qkd_link *link;
-	int err;
+	struct qkd_link *link = qkd_nl_admin_link(skb, info);
+	int err = PTR_ERR_OR_ZERO(link);
 
-	err = qkd_nl_admin(skb, info->extack);
-	if (err)
-		goto wipe;
-	link = qkd_nl_link(info);
-	if (IS_ERR(link)) {
-		err = PTR_ERR(link);
-		goto wipe;
+	if (!err) {
+		err = link_set(link, info);
+		qkd_link_put(link);
 	}
-	err = link_set(link, info);
-	qkd_link_put(link);
-wipe:
 	wipe_seed(info);
 	return err;
 }
@@ -687,33 +676,19 @@ static int fill_link(struct sk_buff *skb, struct qkd_link *link)
 	return err;
 }
 
-int qkd_nl_link_get_doit(struct sk_buff *skb, struct genl_info *info)
+static int get_link(struct qkd_link *link, struct genl_info *info,
+		    struct sk_buff *reply)
 {
-	struct sk_buff *reply;
-	struct qkd_link *link;
-	int err = -ENOMEM;
-	void *hdr;
+	int err = fill_link(reply, link);
 
-	link = qkd_nl_link(info);
-	if (IS_ERR(link))
-		return PTR_ERR(link);
-	reply = qkd_nl_reply_new(info, &hdr);
-	if (!reply)
-		goto put_link;
-	err = fill_link(reply, link);
 	if (err == -ENODEV)
 		NL_SET_ERR_MSG(info->extack, "the link is being deleted");
-	if (err)
-		goto free_reply;
-	genlmsg_end(reply, hdr);
-	qkd_link_put(link);
-	return genlmsg_reply(reply, info);
-
-free_reply:
-	nlmsg_free(reply);
-put_link:
-	qkd_link_put(link);
 	return err;
+}
+
+int qkd_nl_link_get_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	return qkd_nl_answer(qkd_nl_link(info), info, get_link);
 }
 
 static int dump_link(struct sk_buff *skb, struct netlink_callback *cb,

@@ -132,6 +132,20 @@ struct qkd_link *qkd_nl_link(struct genl_info *info)
 }
 
 /**
+ * qkd_nl_admin_link - the link that an administrator's request names
+ * @skb: request
+ * @info: request
+ *
+ * Return: a counted reference, or ERR_PTR as of qkd_nl_admin(), qkd_nl_link().
+ */
+struct qkd_link *qkd_nl_admin_link(struct sk_buff *skb, struct genl_info *info)
+{
+	int err = qkd_nl_admin(skb, info->extack);
+
+	return err ? ERR_PTR(err) : qkd_nl_link(info);
+}
+
+/**
  * qkd_nl_reply_new - begin the reply to a request
  * @info: the request
  * @hdr: takes the header, for genlmsg_end()
@@ -152,16 +166,46 @@ struct sk_buff *qkd_nl_reply_new(struct genl_info *info, void **hdr)
 	return NULL;
 }
 
+/**
+ * qkd_nl_answer - make the reply to a request and send it
+ * @link: whose reference goes, or ERR_PTR
+ * @info: request
+ * @fill: writes the attributes; says why if it cannot
+ *
+ * There is a reply before @fill changes anything: nothing may fail after it.
+ *
+ * Return: 0, @link's error, -ENOMEM, or what @fill returned.
+ */
+int qkd_nl_answer(struct qkd_link *link, struct genl_info *info,
+		  int (*fill)(struct qkd_link *link, struct genl_info *info,
+			      struct sk_buff *reply))
+{
+	struct sk_buff *reply;
+	int err = -ENOMEM;
+	void *hdr;
+
+	if (IS_ERR(link))
+		return PTR_ERR(link);
+	reply = qkd_nl_reply_new(info, &hdr);
+	if (!reply)
+		goto put_link;
+	err = fill(link, info, reply);
+	if (err) {
+		nlmsg_free(reply);
+		goto put_link;
+	}
+	genlmsg_end(reply, hdr);
+	err = genlmsg_reply(reply, info);
+put_link:
+	qkd_link_put(link);
+	return err;
+}
+
 /* The link of a request that only the daemon of such a link may make. */
 static struct qkd_link *daemon_link(struct sk_buff *skb, struct genl_info *info)
 {
-	struct qkd_link *link;
-	int err;
+	struct qkd_link *link = qkd_nl_admin_link(skb, info);
 
-	err = qkd_nl_admin(skb, info->extack);
-	if (err)
-		return ERR_PTR(err);
-	link = qkd_nl_link(info);
 	if (IS_ERR(link) || link->ops->user_supply)
 		return link;
 	NL_SET_ERR_MSG(info->extack,
@@ -405,44 +449,14 @@ static int block_confirm(struct qkd_link *link, struct genl_info *info,
 	return nla_put_u32(reply, QKD_A_BLOCK_VERDICT, verdict);
 }
 
-/* The reply comes first: once the block has changed, nothing may fail. */
-static int block_do(struct sk_buff *skb, struct genl_info *info,
-		    int (*fn)(struct qkd_link *link, struct genl_info *info,
-			      struct sk_buff *reply))
-{
-	struct sk_buff *reply;
-	struct qkd_link *link;
-	int err = -ENOMEM;
-	void *hdr;
-
-	link = daemon_link(skb, info);
-	if (IS_ERR(link))
-		return PTR_ERR(link);
-	reply = qkd_nl_reply_new(info, &hdr);
-	if (!reply)
-		goto put_link;
-	err = fn(link, info, reply);
-	if (err)
-		goto free_reply;
-	genlmsg_end(reply, hdr);
-	qkd_link_put(link);
-	return genlmsg_reply(reply, info);
-
-free_reply:
-	nlmsg_free(reply);
-put_link:
-	qkd_link_put(link);
-	return err;
-}
-
 int qkd_nl_block_tag_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	return block_do(skb, info, block_tag);
+	return qkd_nl_answer(daemon_link(skb, info), info, block_tag);
 }
 
 int qkd_nl_block_confirm_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	return block_do(skb, info, block_confirm);
+	return qkd_nl_answer(daemon_link(skb, info), info, block_confirm);
 }
 
 /* The generated table has no flags: events tell of traffic and key spent. */

@@ -12,7 +12,11 @@ int qkd_nl_dump_plain(struct netlink_callback *cb);
 bool qkd_nl_has(struct genl_info *info, u32 type);
 void qkd_nl_blame(struct genl_info *info, u32 type);
 struct qkd_link *qkd_nl_link(struct genl_info *info);
+struct qkd_link *qkd_nl_admin_link(struct sk_buff *skb, struct genl_info *info);
 struct sk_buff *qkd_nl_reply_new(struct genl_info *info, void **hdr);
+int qkd_nl_answer(struct qkd_link *link, struct genl_info *info,
+		  int (*fill)(struct qkd_link *link, struct genl_info *info,
+			      struct sk_buff *reply));
 
 /* netlink-esp-parse.c */
 int qkd_nl_esp_id(struct genl_info *info, u32 *dir, __be32 *spi);

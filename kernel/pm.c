@@ -40,14 +40,14 @@ static int qkd_reboot_notify(struct notifier_block *nb, unsigned long action,
 static int qkd_panic_notify(struct notifier_block *nb, unsigned long action,
 			    void *data)
 {
-	qkd_links_kill();
+	qkd_links_kill(true);
 	return NOTIFY_DONE;
 }
 
 static int qkd_vm_fork_notify(struct notifier_block *nb, unsigned long action,
 			      void *data)
 {
-	qkd_links_kill();
+	qkd_links_kill(false);
 	qkd_links_end(QKD_REASON_VM_FORK);
 	return NOTIFY_DONE;
 }

@@ -233,7 +233,7 @@ static void qkd_segment_free_work(struct work_struct *work)
 void qkd_segment_retire(struct qkd_segment *seg)
 {
 	struct qkd_byte_stream *stream = seg->stream;
-	struct qkd_segment __rcu **slot = &stream->slot[seg->no % stream->nslots];
+	struct qkd_segment __rcu **slot = qkd_stream_slot(stream, seg->no);
 
 	if (unrcu_pointer(cmpxchg(slot, RCU_INITIALIZER(seg), NULL)) != seg)
 		return;

@@ -110,11 +110,35 @@ void qkd_stream_kill(struct qkd_byte_stream *stream)
 	}
 }
 
-static struct qkd_segment *qkd_stream_slot(const struct qkd_byte_stream *stream,
-					   u32 slot)
+/**
+ * qkd_stream_slot - where a segment is published
+ * @stream: stream
+ * @no: the segment's number
+ *
+ * Context: any.
+ * Return: the slot, which may hold another segment, or none.
+ */
+struct qkd_segment __rcu **qkd_stream_slot(const struct qkd_byte_stream *stream,
+					   u64 no)
 {
-	return rcu_dereference_check(stream->slot[slot],
+	u32 slot;
+
+	div_u64_rem(no, stream->nslots, &slot);
+	return &stream->slot[slot];
+}
+
+static struct qkd_segment *qkd_stream_read(const struct qkd_byte_stream *stream,
+					   struct qkd_segment __rcu **slot)
+{
+	return rcu_dereference_check(*slot,
 				     lockdep_is_held(&stream->gen->link->lock));
+}
+
+/* Whichever segment holds the slot of segment @no. */
+static struct qkd_segment *qkd_stream_holder(const struct qkd_byte_stream *stream,
+					     u64 no)
+{
+	return qkd_stream_read(stream, qkd_stream_slot(stream, no));
 }
 
 /**
@@ -127,11 +151,8 @@ static struct qkd_segment *qkd_stream_slot(const struct qkd_byte_stream *stream,
  */
 struct qkd_segment *qkd_stream_segment(const struct qkd_byte_stream *stream, u64 no)
 {
-	struct qkd_segment *seg;
-	u32 slot;
+	struct qkd_segment *seg = qkd_stream_holder(stream, no);
 
-	div_u64_rem(no, stream->nslots, &slot);
-	seg = qkd_stream_slot(stream, slot);
 	return seg && seg->no == no ? seg : NULL;
 }
 
@@ -149,7 +170,7 @@ u64 qkd_stream_live(const struct qkd_byte_stream *stream)
 	u32 i;
 
 	for (i = 0; i < stream->nslots; i++) {
-		struct qkd_segment *seg = qkd_stream_slot(stream, i);
+		struct qkd_segment *seg = qkd_stream_read(stream, &stream->slot[i]);
 		u64 base;
 
 		if (!seg)
@@ -185,11 +206,8 @@ u64 qkd_stream_tx_live(const struct qkd_byte_stream *stream)
  */
 static bool qkd_stream_blocked(const struct qkd_byte_stream *stream, u64 no)
 {
-	const struct qkd_segment *old;
-	u32 slot;
+	const struct qkd_segment *old = qkd_stream_holder(stream, no);
 
-	div_u64_rem(no, stream->nslots, &slot);
-	old = qkd_stream_slot(stream, slot);
 	if (!old || old->no == no)
 		return false;
 	if (!stream->tx)
@@ -375,7 +393,6 @@ static struct qkd_segment *qkd_stream_open_segment(struct qkd_byte_stream *strea
 {
 	u64 no = stream->next >> stream->shift;
 	struct qkd_segment *seg, *old;
-	u32 slot;
 
 	seg = qkd_stream_segment(stream, no);
 	if (seg)
@@ -384,8 +401,7 @@ static struct qkd_segment *qkd_stream_open_segment(struct qkd_byte_stream *strea
 		return ERR_PTR(-ERANGE);	/* retired with its rest unsupplied */
 	if (qkd_stream_blocked(stream, no))
 		return ERR_PTR(-ENOBUFS);
-	div_u64_rem(no, stream->nslots, &slot);
-	old = qkd_stream_slot(stream, slot);
+	old = qkd_stream_holder(stream, no);
 	if (old && stream->tx)
 		qkd_stream_close(stream, old);
 	else if (old)
@@ -431,10 +447,7 @@ static struct qkd_block *qkd_block_new(struct qkd_byte_stream *stream, u64 offse
 static void qkd_stream_publish(struct qkd_byte_stream *stream,
 			       struct qkd_segment *seg)
 {
-	u32 slot;
-
-	div_u64_rem(seg->no, stream->nslots, &slot);
-	rcu_assign_pointer(stream->slot[slot], seg);
+	rcu_assign_pointer(*qkd_stream_slot(stream, seg->no), seg);
 }
 
 /**
@@ -1063,7 +1076,7 @@ void qkd_stream_age(struct qkd_byte_stream *stream, u64 now)
 		stream->keep_at = now + keep / QKD_KEEP_STEPS;
 	}
 	for (i = 0; i < stream->nslots; i++) {
-		struct qkd_segment *seg = qkd_stream_slot(stream, i);
+		struct qkd_segment *seg = qkd_stream_read(stream, &stream->slot[i]);
 
 		if (!seg)
 			continue;

@@ -949,6 +949,8 @@ def test_random():
         tx, rx = p.tx_end(stream), p.rx_end(stream)
         act = rng.random()
         if act < 0.2:
+            if any(item[:2] == ('lag', stream) for item in waiting):
+                continue        # what rx has and tx had no room for comes first
             try:
                 p.feed(stream, 32 * rng.randrange(1, 200))
             except BlockingIOError:

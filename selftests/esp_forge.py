@@ -15,6 +15,7 @@ import esp_wire as wire
 
 CIPHER, LABEL = 62, 60
 GRANULE = (1 << 60) - 1
+ICV_ALARM = 1 << 20
 
 
 class Lab:
@@ -169,6 +170,26 @@ def forged_flood(lab):
     lab.inject(frames)
     lab.check('1000 forged ICVs on one slice, then the genuine packet',
               [got, lab.received()], [{'icv': 1000}, data])
+
+
+def reports():
+    return wire.run('bob', 'dmesg').count(f'{ICV_ALARM} bad ICVs checked with one secret')
+
+
+def icv_alarm(lab):
+    """As many on one segment as are reported. Whatever the segment has seen
+    before, among so many is one that makes a multiple of it."""
+    frames, data = lab.hold(1)
+    before, said = wire.counters('bob', 'in'), reports()
+    esp = flip(-1)(bytearray(frames[0][wire.ESP_AT:]))
+    forged = wire.with_esp(frames[0], esp)
+    left = ICV_ALARM
+    while left > 0:
+        lab.inject([forged] * min(left, 10000))
+        left = ICV_ALARM - wire.difference(before, wire.counters('bob', 'in')).get('icv', 0)
+    lab.inject(frames)
+    lab.check('2^20 bad ICVs on one segment: reported once; then the genuine packet',
+              [reports() - said, lab.received()], [1, data])
 
 
 def is_up(label):

@@ -300,7 +300,7 @@ proof()
 }
 
 ktap_print_header
-ktap_set_plan $((1 + 32 + 3 + 25 + 3 + 2 + 10 + 1 + 7))
+ktap_set_plan $((1 + 32 + 3 + 25 + 1 + 3 + 2 + 10 + 1 + 7))
 wire_up
 check "a link comes up" link_up 200mbit pad-capacity 4M
 matrix
@@ -318,6 +318,11 @@ tunnel_down
 
 tunnel_up 4 tunnel 0
 python_checks "$HERE/esp_forge.py" forgeries orders reflected forged_flood last_generation
+if [ "$QKD_SCALE" -ge 100 ]; then
+	python_checks "$HERE/esp_forge.py" icv_alarm
+else
+	ktap_test_skip "2^20 bad ICVs on one segment" "takes minutes: in make test-long"
+fi
 tunnel_down
 tunnel_up 4 tunnel 64
 python_checks "$HERE/esp_forge.py" replay_window

@@ -181,6 +181,14 @@ wake_in()
 	host_request wake "$1"
 }
 
+# goes_down reboot|panic NAME: after this selftest the guest does not unload the
+# modules but goes down over them, with links and processes as they are. Its RAM
+# as it is then goes to NAME.dump. A selftest's last case.
+goes_down()
+{
+	host_request goes-down "$@" && echo "$1" >/run/qkd/end
+}
+
 # Files put here reach the host, as $QKD_FILES/$ROLE/..., when the guest ends.
 # shellcheck disable=SC2034
 OUT=/run/qkd/out

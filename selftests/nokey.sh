@@ -26,7 +26,7 @@ netlink_tap()
 {
 	local ns
 
-	modprobe nlmon || return
+	modprobe -q nlmon	# or the kernel has it built in
 	for ns in alice bob; do
 		ip -n $ns link add nlmon type nlmon || return
 		ip -n $ns link set nlmon up

@@ -11,35 +11,9 @@
 # Each case has its own seed; gen N is the same.
 
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/wipe_lib.sh"
 
 mkdir -p "$OUT"
-
-# filled CASE [PARAMETER...]: link CASE, tx and rx full
-filled()
-{
-	local name=$1
-	shift
-
-	head -c 32 /dev/urandom >"$OUT/$name.seed"
-	qkd link add "$name" type emu role alice seed-file "$OUT/$name.seed" \
-		gen "$QKD_GEN" rate 1gbit pad-capacity 256k key-capacity 64k \
-		pad-low 64k key-low 16k "$@" || return
-	wait_for 60 is_full "$name"
-}
-
-# live NAME EXPRESSION: true of the live bytes of a stream, as b
-live()
-{
-	qkd -j -s link show "$1" | python3 -c '
-import json, sys
-for s in json.load(sys.stdin)[0].get("streams", []):
-    b, tx = s["live"], s["dir"] == "out"
-    if not ('"$2"'):
-        sys.exit(1)'
-}
-
-is_full() { live "$1" 'b > (0.7 * s["capacity"] if tx else 0.2 * s["capacity"])'; }
-is_empty() { live "$1" 'b == 0'; }
 
 ends_by()
 {

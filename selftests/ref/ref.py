@@ -144,14 +144,24 @@ def cmd_check_pcap(args, gen):
                result.get('missing_plain', 0) > 0 or result['packets'] < args.min_packets)
 
 
-def cmd_scan_ram(args, gen):
+def secrets_of(args, gen):
+    """(name, bytes) of what scan-ram looks for."""
+    if args.keys:
+        with open(args.keys, encoding='ascii') as file:
+            return [('key ' + line.strip(),
+                     keys.resolve(gen, bytes.fromhex(line.strip().replace('-', ''))))
+                    for line in file]
     if args.ranges:
         with open(args.ranges, encoding='ascii') as file:
             ranges = json.load(file)
     else:
         ranges = [[args.stream, args.offset, args.length]]
-    secrets = [(f'{links.STREAM_NAMES[stream]}+{offset}', gen.read(stream, offset, length))
-               for stream, offset, length in ranges]
+    return [(f'{links.STREAM_NAMES[stream]}+{offset}', gen.read(stream, offset, length))
+            for stream, offset, length in ranges]
+
+
+def cmd_scan_ram(args, gen):
+    secrets = secrets_of(args, gen)
     hits = scan.scan(args.dump, secrets)
     for at, name, where, length in hits[:40]:
         print(f'# {length} bytes of {name}, from byte {where}, at {at:#x}')
@@ -261,6 +271,7 @@ def arguments():
     sub = command('scan-ram', cmd_scan_ram, place)
     sub.add_argument('--dump', required=True)
     sub.add_argument('--ranges', help='JSON list of [stream number, offset, length]')
+    sub.add_argument('--keys', help='key IDs, one a line: keys made of whole units')
     sub.add_argument('--expect', choices=('none', 'found'), default='none')
     sub = command('accounts', cmd_accounts, needs_source=False)
     sub.add_argument('file')
