@@ -454,6 +454,175 @@ esp_del()
 	qkd esp delete dev qkd0 dir in spi 0x1003 && json 'd == []' qkd -j esp
 }
 
+# What an SA with AES keys is told comes back, in the words that were given.
+esp_epochs()
+{
+	qkd esp add src 192.0.2.1 dst 192.0.2.9 spi 0x2001 dir out dev qkd0 cipher aes \
+		mode tunnel reqid 7 rekey-packets 2 rekey-bytes 4k rekey-time 1500ms \
+		epoch-packets 1000 epoch-bytes 1g epoch-time 1h weight 3 park-time 20ms \
+		on-empty block encap espinudp 4500 4501 \
+		limit byte-soft 1G limit byte-hard 2g limit packet-soft 100000 \
+		limit packet-hard 0x100000 limit time-soft 3600 limit time-hard 2h \
+		limit time-use-soft 30m limit time-use-hard 1800s &&
+	qkd esp add src 192.0.2.9 dst 192.0.2.1 spi 0x2002 dir in dev qkd0 cipher otp \
+		mode beet replay-window 64 on-empty aes park-time 0 \
+		sel src 10.9.0.1 dst 10.9.0.2 &&
+	json 'd[0]["cipher"] == "aes" and d[0]["rekey_packets"] == 2 and
+	      d[0]["rekey_bytes"] == 4096 and d[0]["rekey_time"] == 1500 and
+	      d[0]["epoch_packets"] == 1000 and d[0]["epoch_bytes"] == 1 << 30 and
+	      d[0]["epoch_time"] == 3600000 and d[0]["weight"] == 3 and
+	      d[0]["park_time"] == 20 and "rekey_auto" not in d[0] and
+	      d[0]["encap"] == {"type": "espinudp", "sport": 4500, "dport": 4501} and
+	      d[0]["limit"] == {"byte_soft": 1 << 30, "byte_hard": 2 << 30,
+	                        "packet_soft": 100000, "packet_hard": 1 << 20,
+	                        "time_soft": 3600, "time_hard": 7200,
+	                        "time_use_soft": 1800, "time_use_hard": 1800}' \
+		qkd -j esp show spi 0x2001 &&
+	json 'd[0]["mode"] == "beet" and d[0]["on_empty"] == "aes" and
+	      d[0]["park_time"] == 0 and "weight" not in d[0] and
+	      "limit" not in d[0] and "encap" not in d[0]' qkd -j esp show spi 0x2002 || return
+	qkd esp show spi 0x2001 >text
+	grep -qE '^ +park-time 20ms weight 3 rekey-packets 2 rekey-bytes 4K rekey-time 1500ms$' text &&
+	grep -qE '^ +epoch-packets 1000 epoch-bytes 1G epoch-time 3600s$' text &&
+	grep -qE '^ +encap espinudp 4500 4501$' text &&
+	grep -qE '^ +limit byte-soft 1073741824 limit byte-hard .* limit time-use-hard 1800$' text ||
+		{ cat text; return 1; }
+}
+
+# What set does not name stays, except for the other rekey words.
+esp_set()
+{
+	qkd esp set spi 0x2001 dir out dev qkd0 rekey auto weight 9 &&
+	json 'd[0]["rekey_auto"] and "rekey_packets" not in d[0] and d[0]["weight"] == 9 and
+	      "rekey_time" not in d[0] and d[0]["park_time"] == 20' \
+		qkd -j esp show spi 0x2001 &&
+	qkd esp show spi 0x2001 | grep -qF 'weight 9 rekey auto' &&
+	qkd esp set spi 0x2002 dir in dev qkd0 park-time 1s &&
+	json 'd[0]["park_time"] == 1000' qkd -j esp show spi 0x2002 &&
+	gives 2 'nothing to change' qkd esp set spi 0x2001 dir out dev qkd0 &&
+	qkd esp set spi 0x2001 dir out dev qkd0 rekey-packets 2 &&
+	json 'd[0]["rekey_packets"] == 2 and "rekey_auto" not in d[0]' \
+		qkd -j esp show spi 0x2001
+}
+
+# Packets to nowhere, through the SA of reqid 7.
+traffic()
+{
+	ip link add d0 type dummy && ip addr add 192.0.2.1/24 dev d0 && ip link set d0 up &&
+	ip route add 10.9.0.0/16 dev d0 &&
+	ip xfrm policy add dst 10.9.0.0/16 dir out tmpl src 192.0.2.1 dst 192.0.2.9 \
+		proto esp reqid 7 mode tunnel || return
+	ping -q -c 6 -i 0.3 -w 2 10.9.0.1
+	json 'd[0]["packets"] >= 6' qkd -j -s esp show spi 0x2001
+}
+
+esp_statistics()
+{
+	json 'd[0]["epochs"] >= 3 and d[0]["epochs"] == (d[0]["packets"] + 1) // 2 and
+	      d[0]["key_bytes"] >= 32 * d[0]["epochs"] and d[0]["interval"] > 0 and
+	      d[0]["key_left"] > 0 and d[0]["lasts"] > 0 and
+	      abs(d[0]["lasts"] - d[0]["key_left"] * d[0]["interval"]) <= 1000 and
+	      not d[0]["fallback"] and d[0]["fallback_packets"] == 0 and
+	      len(d[0]["epoch"]["key_id"]) == 36 and 1 <= d[0]["epoch"]["packets"] <= 2 and
+	      d[0]["epoch"]["bytes"] > 84 and 0 <= d[0]["epoch"]["age"] < 60000 and
+	      set(d[0]["refused"].values()) == {0} and len(d[0]["refused"]) == 13' \
+		qkd -j -s esp show spi 0x2001 &&
+	json '"epochs" not in d[0] and "epoch" not in d[0]' qkd -j esp show spi 0x2001 || return
+	qkd -s esp show spi 0x2001 >text
+	grep -qE '^ +epochs [0-9]+ interval [0-9]+m?s key-left [0-9]+ lasts [0-9]+m?s parked [0-9]+ fallback-packets 0$' text &&
+	grep -qE '^ +epoch key-id [0-9a-f-]{36} age [0-9]+m?s packets [12] bytes [0-9]+$' text &&
+	grep -qE '^ +refused: no-key 0 .* parked 0 throttled 0 phase 0 limit 0$' text ||
+		{ cat text; return 1; }
+}
+
+# A line at most once a second, with how many and the newest one's ID.
+rekey_events()
+{
+	local pids failed=0 id
+
+	qkd monitor >events.text &
+	pids=$!
+	qkd -j monitor >events.json &
+	pids="$pids $!"
+	sleep 1
+	ping -q -c 8 -i 0.05 -w 2 10.9.0.1 >/dev/null
+	wait_for 5 grep -qE 'qkd0: sa-rekeyed .*spi 0x00002001 dir out count [0-9]+ key-id [0-9a-f-]{36}$' \
+		events.text || failed=1
+	sleep 1.5
+	id=$(qkd -s esp show spi 0x2001 | sed -nE 's/.* key-id ([0-9a-f-]+) .*/\1/p')
+	# shellcheck disable=SC2086
+	kill $pids
+	wait
+	[ "$(sed -nE 's/.* key-id ([0-9a-f-]+)$/\1/p' events.text | tail -n 1)" = "$id" ] || failed=1
+	json 'd[0]["class"] == "rekey" and d[0]["size"] == 32' qkd -j key show "$id" || failed=1
+	json 'sum(e["count"] for e in d if e["event"] == "sa-rekeyed") >= 4 and
+	      all(len(e["key_id"]) == 36 and e["spi"] == 0x2001 for e in d)' \
+		eval 'echo "[$(grep sa-rekeyed events.json | paste -sd,)]"' || failed=1
+	[ $failed = 0 ] || cat events.text
+	return $failed
+}
+
+hybrid()
+{
+	qkd esp add src 192.0.2.9 dst 192.0.2.1 spi 0x2003 dir in dev qkd0 cipher hybrid \
+		mode tunnel replay-window 64 "$@"
+}
+
+# Bytes as they are: nothing is decoded, and a newline counts.
+esp_secret()
+{
+	(umask 077; head -c 48 /dev/urandom >secret; printf '%031d\n' 7 >newline
+		printf '%031d' 7 >shorter)
+	hybrid secret-file secret 2>warning && [ ! -s warning ] &&
+	json 'd[0]["secret_number"] == 1 and "secret" not in d[0]' \
+		qkd -j esp show spi 0x2003 &&
+	qkd esp show spi 0x2003 | grep -qF 'park-time 50ms secret-number 1' &&
+	qkd esp set spi 0x2003 dir in dev qkd0 secret-file - secret-number 2 <newline &&
+	gives 2 'secret is not of 32 to 1024 bytes (attribute: secret).' \
+		qkd esp set spi 0x2003 dir in dev qkd0 secret-file shorter secret-number 2 &&
+	qkd esp del spi 0x2003 dir in dev qkd0 && chmod 644 secret &&
+	hybrid secret-file secret secret-number 4294967295 2>warning &&
+	grep -qF 'Warning: secret: Others may read this file.' warning &&
+	json 'd[0]["secret_number"] == 4294967295' qkd -j esp show spi 0x2003
+}
+
+# Nobody may look into a process that reads a secret, or finds a key of it.
+esp_secret_no_dumps()
+{
+	local pid owner keys
+
+	mkfifo pipe
+	setpriv --reuid=65534 --regid=65534 --clear-groups sh -c \
+		'ulimit -c unlimited
+		 exec qkd esp set spi 0x2003 dir in dev qkd0 secret-number 3 secret-file -' \
+		<pipe 2>refused &
+	exec 9>pipe
+	wait_for 5 pgrep -u 65534 -x qkd
+	pid=$(pgrep -u 65534 -x qkd)
+	wait_for 5 eval '[ "$(stat -c %u /proc/'"$pid"'/mem)" = 0 ]'
+	owner=$(stat -c %u "/proc/$pid/mem")
+	head -c 64 /dev/urandom >&9
+	exec 9>&-
+	wait "$pid"
+	wait_for 5 eval '! grep -q "logon *qkd:" /proc/keys'
+	keys=$(grep -c 'logon *qkd:' /proc/keys)
+	grep -q CAP_NET_ADMIN refused && [ "$owner" = 0 ] && [ "$keys" = 0 ]
+}
+
+esp_flush()
+{
+	sa add 0x3001 out mode tunnel &&
+	qkd esp add src 192.0.2.1 dst 192.0.2.8 spi 0x3001 dir out dev qkd1 cipher otp \
+		mode tunnel &&
+	json 'len(d) == 5' qkd -j esp && qkd esp flush dev qkd0 &&
+	json '[s["dev"] for s in d] == ["qkd1"]' qkd -j esp &&
+	qkd esp flush && json 'd == []' qkd -j esp && qkd esp flush && [ -z "$(ip xfrm state)" ]
+	local rc=$?
+	ip xfrm policy flush
+	ip link del d0
+	return $rc
+}
+
 # Events come out at once, a line each, though stdout is a file.
 monitor()
 {
@@ -490,6 +659,7 @@ unprivileged()
 
 	gives 2 'CAP_NET_ADMIN' $nobody qkd link add x type emu peer name y &&
 	gives 2 'CAP_NET_ADMIN' $nobody qkd link set qkd0 down &&
+	gives 2 'CAP_NET_ADMIN' $nobody qkd esp flush &&
 	gives 2 'CAP_NET_ADMIN is needed.' $nobody qkd monitor &&
 	gives 2 'Be root or a member of the group qkd.' $nobody qkd key read dev qkd0 &&
 	$nobody qkd link show qkd0 >/dev/null
@@ -568,6 +738,11 @@ completion()
 	completes 'max-age' qkd link set qkd0 m &&
 	completes 'control export' qkd key get dev qkd0 class '' &&
 	completes 'transport tunnel' qkd esp add dev qkd0 mode t &&
+	completes 'add del flush help replace set show' qkd esp '' &&
+	completes 'byte-hard byte-soft' qkd esp add limit b &&
+	completes 'rekey rekey-bytes rekey-packets rekey-time' qkd esp set spi 5 rek &&
+	completes auto qkd esp set rekey '' && completes espinudp qkd esp add encap '' &&
+	completes dev qkd esp flush '' &&
 	completes 'qkd0 qkd1' qkd esp add src 192.0.2.1 dev '' &&
 	completes 'in out' qkd esp show dir '' && completes 'dev help' qkd monitor ''
 }
@@ -581,7 +756,7 @@ abbreviations()
 }
 
 ktap_print_header
-ktap_set_plan 39
+ktap_set_plan 47
 
 check "help and version" helps
 check "a pair is added" add_pair
@@ -623,8 +798,18 @@ check "SAs are added" esp_add
 check "and shown" esp_show
 check "under the handle that ip shows" esp_handle
 check "replaced and deleted" esp_del
+check "SAs with AES keys" esp_epochs
+check "changed" esp_set
+check "sent through" traffic
+check "their epochs in numbers" esp_statistics
+check "and as events" rekey_events
+check "external secrets" esp_secret
+check "who reads a secret cannot be dumped" esp_secret_no_dumps
+check "flush" esp_flush
 check "monitor" monitor
-(umask 077; head -c 65 /dev/zero >long; echo secret >short)
+(umask 077; head -c 65 /dev/zero >long; echo secret >short; head -c 1025 /dev/urandom >huge)
+# shellcheck disable=SC2034 # by the tables
+esp='qkd esp add src 192.0.2.1 dst 192.0.2.2 spi 256 dev qkd0 mode tunnel'
 check "words that make no sense: exit status 1" table <<'TABLE'
 1|object "foo" is unknown|qkd foo
 1|command "foo" is unknown|qkd link foo
@@ -676,6 +861,35 @@ check "words that make no sense: exit status 1" table <<'TABLE'
 1|"sel" needs a selector|qkd esp add sel
 1|sport "65536" is more than|qkd esp add sel sport 65536
 1|interface "none0": No such device|qkd esp add sel interface none0
+1|mode "beat" is none of transport, tunnel, beet|qkd esp add mode beat
+1|on-empty "drop" is none of block, aes|qkd esp add on-empty drop
+1|rekey-packets "x" is not a number|qkd esp add rekey-packets x
+1|rekey-bytes "1q" has no known unit|qkd esp add rekey-bytes 1q
+1|rekey-time "5" has no known unit|qkd esp set rekey-time 5
+1|"rekey" needs "auto"|qkd esp add rekey 5
+1|"rekey" needs "auto"|qkd esp set rekey
+1|"rekey" was given already|qkd esp set rekey auto rekey auto
+1|epoch-time "2000h" is too large|qkd esp add epoch-time 2000h
+1|"epoch-time" is unknown here|qkd esp set epoch-time 5s
+1|weight "4294967296" is more than|qkd esp add weight 4294967296
+1|"limit" needs a value|qkd esp add limit
+1|limit "bytes" is unknown|qkd esp add limit bytes 5
+1|"byte-soft" needs a value|qkd esp add limit byte-soft
+1|"byte-soft" was given already|qkd esp add limit byte-soft 1 limit byte-soft 2
+1|time-soft "1500ms" is not a number of seconds|qkd esp add limit time-soft 1500ms
+1|time-hard "x" is not a number|qkd esp add limit time-hard x
+1|"encap" needs "espinudp SPORT DPORT"|qkd esp add encap espinudp 4500
+1|"encap" needs "espinudp SPORT DPORT"|qkd esp add encap espintcp 4500 4500
+1|dport "65536" is more than|qkd esp add encap espinudp 1 65536
+1|"encap" was given already|qkd esp add encap espinudp 1 2 encap espinudp 1 2
+1|"secret-file" needs a value|qkd esp add secret-file
+1|"secret-file" was given already|qkd esp set secret-file short secret-file short
+1|nothing: No such file|$esp dir out cipher hybrid secret-file nothing
+1|no secret in it|$esp dir out cipher hybrid secret-file /dev/null
+1|huge: more than 1024 bytes|$esp dir out cipher hybrid secret-file huge
+1|"spi" is needed|qkd esp set
+1|"dir" is needed|qkd esp set spi 256 weight 5
+1|"spi" is unknown here, try "qkd esp help"|qkd esp flush spi 256
 1|"x" is unknown here|qkd monitor x
 TABLE
 check "what the kernel refuses: exit status 2, its words, the attribute" table <<'TABLE'
@@ -692,7 +906,19 @@ check "what the kernel refuses: exit status 2, its words, the attribute" table <
 2|(attribute: class)|qkd key get dev qkd0 class rekey
 2|malformed key ID (attribute: id)|qkd key peek dev qkd0 id 00000000-0000-4000-8000-000000000000
 2|(attribute: spi)|qkd esp add src 192.0.2.1 dst 192.0.2.2 spi 255 dir in dev qkd0 cipher otp mode tunnel
-2|(attribute: cipher)|qkd esp add src 192.0.2.1 dst 192.0.2.2 spi 256 dir in dev qkd0 cipher aes mode tunnel
+2|needs a replay window (attribute: replay-window).|$esp dir in cipher aes
+2|no AES keys (attribute: rekey-packets).|$esp dir out cipher otp rekey-packets 5
+2|(attribute: rekey-time).|$esp dir out cipher aes rekey-time 2s epoch-time 1s
+2|(attribute: epoch-time).|$esp dir out cipher aes epoch-time 2h
+2|(attribute: weight).|$esp dir out cipher aes weight 0
+2|(attribute: lifetime.soft-bytes).|$esp dir out cipher aes limit byte-soft 5 limit byte-hard 4
+2|(attribute: encap.sport).|$esp dir out cipher aes encap espinudp 0 4500
+2|(attribute: secret).|$esp dir out cipher hybrid
+2|(attribute: secret).|$esp dir out cipher aes secret-file short
+2|secret is not of 32 to 1024 bytes (attribute: secret).|$esp dir out cipher hybrid secret-file short
+2|secret is all zero (attribute: secret).|$esp dir out cipher hybrid secret-file long
+2|link has no SA with this SPI in this direction (attribute: spi).|qkd esp set dev qkd0 spi 0x7777 dir in weight 5
+2|no such link in this network namespace (attribute: link-name).|qkd esp flush dev nope
 2|(attribute: sel.dst)|qkd esp add src 192.0.2.1 dst 192.0.2.2 spi 256 dir in dev qkd0 cipher otp mode tunnel sel src 10.1.0.0/16 dst 2001:db8::/32
 2|(attribute: spi)|qkd esp del dev qkd0 spi 0x7777 dir in
 TABLE

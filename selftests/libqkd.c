@@ -106,9 +106,11 @@ TEST(names)
 		}
 		EXPECT_EQ(-EINVAL, qkd_enum_value(which, "nothing"));
 	}
-	EXPECT_EQ(69, found);
+	EXPECT_EQ(73, found);
 	EXPECT_STREQ("supply-end", qkd_enum_name(QKD_ENUM_EVENT_TYPE,
 						 QKD_EVENT_TYPE_SUPPLY_END));
+	EXPECT_STREQ("sa-restored", qkd_enum_name(QKD_ENUM_EVENT_TYPE,
+						  QKD_EVENT_TYPE_SA_RESTORED));
 	EXPECT_STREQ("?", qkd_enum_name(QKD_ENUM_EVENT_TYPE + 1, 1));
 }
 
@@ -742,6 +744,208 @@ TEST_F(pair, sas)
 	memset(&dumped, 0, sizeof(dumped));
 	ASSERT_EQ(0, qkd_esp_dump(self->ctx, find_sa, &dumped));
 	EXPECT_EQ(0, dumped.spi);
+}
+
+static int count_sas(const struct qkd_esp *esp, void *arg)
+{
+	if (!strcmp(esp->link_name, "la") || !strcmp(esp->link_name, "lb"))
+		++*(int *)arg;
+	return 0;
+}
+
+static const struct qkd_esp sender = {
+	.has = QKD_HAS(QKD_A_ESP_CIPHER) | QKD_HAS(QKD_A_ESP_DIR) |
+	       QKD_HAS(QKD_A_ESP_SPI) | QKD_HAS(QKD_A_ESP_SRC) |
+	       QKD_HAS(QKD_A_ESP_DST) | QKD_HAS(QKD_A_ESP_MODE),
+	.cipher = QKD_CIPHER_AES,
+	.dir = QKD_DIR_OUT,
+	.spi = 0xabc124,
+	.src = { AF_INET, { 192, 0, 2, 1 } },
+	.dst = { AF_INET, { 192, 0, 2, 2 } },
+	.mode = QKD_ESP_MODE_TUNNEL,
+};
+
+TEST_F(pair, sas_with_aes_keys)
+{
+	struct qkd_esp esp = sender, got = {};
+	enum qkd_verdict verdict;
+	int count = 0;
+
+	ASSERT_EQ(0, supply(self, QKD_STREAM_A2B_KEY, false, &verdict));
+	esp.has |= QKD_HAS(QKD_A_ESP_REKEY_PACKETS) |
+		   QKD_HAS(QKD_A_ESP_REKEY_TIME) |
+		   QKD_HAS(QKD_A_ESP_EPOCH_BYTES) | QKD_HAS(QKD_A_ESP_WEIGHT) |
+		   QKD_HAS(QKD_A_ESP_PARK_TIME) | QKD_HAS(QKD_A_ESP_ENCAP) |
+		   QKD_HAS(QKD_A_ESP_LIFETIME);
+	esp.rekey_packets = 1000;
+	esp.rekey_time = 100;
+	esp.epoch_bytes = UINT64_C(1) << 35;
+	esp.weight = 3;
+	esp.park_time = 20;
+	esp.encap = (struct qkd_encap){
+		.has = QKD_HAS(QKD_A_ENCAP_SPORT) | QKD_HAS(QKD_A_ENCAP_DPORT),
+		.sport = 4500,
+		.dport = 4501,
+	};
+	esp.lifetime = (struct qkd_lifetime){
+		.has = QKD_HAS(QKD_A_LIFETIME_SOFT_BYTES) |
+		       QKD_HAS(QKD_A_LIFETIME_HARD_USE_TIME),
+		.soft_bytes = 12345678901,
+		.hard_use_time = 3600,
+	};
+	ASSERT_EQ(0, qkd_esp_add(self->ctx, self->alice, &esp, NULL));
+	ASSERT_EQ(0, qkd_esp_get(self->ctx, self->alice, QKD_DIR_OUT, esp.spi,
+				 &got));
+	EXPECT_EQ(QKD_CIPHER_AES, got.cipher);
+	EXPECT_EQ(1000, got.rekey_packets);
+	EXPECT_EQ(100, got.rekey_time);
+	EXPECT_EQ(0, got.has & QKD_HAS(QKD_A_ESP_REKEY_BYTES));
+	EXPECT_EQ(0, got.has & QKD_HAS(QKD_A_ESP_REKEY_AUTO));
+	EXPECT_EQ(QKD_REKEY_PACKETS_MAX, got.epoch_packets);
+	EXPECT_EQ(UINT64_C(1) << 35, got.epoch_bytes);
+	EXPECT_EQ(QKD_REKEY_TIME_MAX, got.epoch_time);
+	EXPECT_EQ(3, got.weight);
+	EXPECT_EQ(20, got.park_time);
+	EXPECT_EQ(4500, got.encap.sport);
+	EXPECT_EQ(4501, got.encap.dport);
+	EXPECT_EQ(esp.lifetime.has, got.lifetime.has);
+	EXPECT_EQ(12345678901, got.lifetime.soft_bytes);
+	EXPECT_EQ(3600, got.lifetime.hard_use_time);
+	EXPECT_TRUE(got.has & QKD_HAS(QKD_A_ESP_EPOCHS));
+	EXPECT_EQ(0, got.epochs);
+	EXPECT_EQ(0, got.has & QKD_HAS(QKD_A_ESP_EPOCH));
+	EXPECT_LT(0, got.key_left);
+	EXPECT_TRUE(got.refused.has & QKD_HAS(QKD_A_ESP_REFUSED_LIMIT));
+
+	/* of the intervals, those that are not given end */
+	esp.has = QKD_HAS(QKD_A_ESP_REKEY_AUTO) | QKD_HAS(QKD_A_ESP_WEIGHT);
+	esp.rekey_auto = 1;
+	esp.weight = 4;
+	ASSERT_EQ(0, qkd_esp_set(self->ctx, self->alice, QKD_DIR_OUT, esp.spi,
+				 &esp));
+	ASSERT_EQ(0, qkd_esp_get(self->ctx, self->alice, QKD_DIR_OUT, esp.spi,
+				 &got));
+	EXPECT_EQ(1, got.rekey_auto);
+	EXPECT_EQ(0, got.rekey_packets);
+	EXPECT_EQ(4, got.weight);
+	EXPECT_EQ(20, got.park_time);
+
+	/* errors name what is in a nest, and what an operation does not take */
+	esp = sender;
+	esp.spi++;
+	esp.has |= QKD_HAS(QKD_A_ESP_LIFETIME);
+	esp.lifetime.has = QKD_HAS(QKD_A_LIFETIME_SOFT_BYTES) |
+			   QKD_HAS(QKD_A_LIFETIME_HARD_BYTES);
+	esp.lifetime.soft_bytes = 2;
+	esp.lifetime.hard_bytes = 1;
+	EXPECT_EQ(-EINVAL, qkd_esp_add(self->ctx, self->alice, &esp, NULL));
+	EXPECT_STREQ("lifetime.soft-bytes", qkd_error_attribute(self->ctx));
+	esp = sender;
+	esp.has |= QKD_HAS(QKD_A_ESP_ENCAP);
+	esp.encap.has = QKD_HAS(QKD_A_ENCAP_SPORT);
+	esp.encap.sport = 4500;
+	EXPECT_EQ(-EINVAL, qkd_esp_add(self->ctx, self->alice, &esp, NULL));
+	EXPECT_STREQ("encap.dport", qkd_error_attribute(self->ctx));
+	EXPECT_EQ(-EINVAL, qkd_esp_set(self->ctx, self->alice, QKD_DIR_OUT,
+				       sender.spi, &sender));
+
+	ASSERT_EQ(0, qkd_esp_add(self->ctx, self->bob,
+				 &(struct qkd_esp){
+					 .has = sender.has,
+					 .cipher = QKD_CIPHER_OTP,
+					 .dir = QKD_DIR_OUT,
+					 .spi = 0xabc125,
+					 .src = sender.dst,
+					 .dst = sender.src,
+					 .mode = sender.mode,
+				 },
+				 NULL));
+	ASSERT_EQ(0, qkd_esp_flush(self->ctx, &self->alice));
+	ASSERT_EQ(0, qkd_esp_dump(self->ctx, count_sas, &count));
+	EXPECT_EQ(1, count);
+	ASSERT_EQ(0, qkd_esp_flush(self->ctx, NULL));
+	count = 0;
+	ASSERT_EQ(0, qkd_esp_dump(self->ctx, count_sas, &count));
+	EXPECT_EQ(0, count);
+}
+
+/* How many keys that the library made the kernel shows. */
+static int count_keys(void)
+{
+	char line[512];
+	int count = 0;
+	FILE *keys;
+
+	keys = fopen("/proc/keys", "r");
+	if (!keys)
+		return -1;
+	while (fgets(line, sizeof(line), keys))
+		if (strstr(line, "logon") && strstr(line, "qkd:"))
+			count++;
+	fclose(keys);
+	return count;
+}
+
+/* Removed keys go from there a moment later. */
+static int count_keys_after_a_while(void)
+{
+	int i;
+
+	for (i = 0; i < 50 && count_keys(); i++)
+		usleep(100000);
+	return count_keys();
+}
+
+TEST_F(pair, secrets)
+{
+	static uint8_t secret[1025];
+	struct qkd_esp esp = sender, got;
+	enum qkd_verdict verdict;
+
+	ASSERT_EQ(0, supply(self, QKD_STREAM_A2B_KEY, false, &verdict));
+	ASSERT_EQ((ssize_t)sizeof(secret),
+		  getrandom(secret, sizeof(secret), 0));
+	ASSERT_EQ(0, count_keys_after_a_while());
+	esp.cipher = QKD_CIPHER_HYBRID;
+	EXPECT_EQ(-EINVAL, qkd_esp_add(self->ctx, self->alice, &esp, NULL));
+	EXPECT_STREQ("secret", qkd_error_attribute(self->ctx));
+
+	esp.has |= QKD_HAS(QKD_A_ESP_SECRET);
+	EXPECT_EQ(-EINVAL, qkd_esp_add(self->ctx, self->alice, &esp, NULL));
+	esp.secret_name = "qkd:nothing";
+	EXPECT_EQ(-ENOKEY, qkd_esp_add(self->ctx, self->alice, &esp, NULL));
+	EXPECT_STREQ("secret", qkd_error_attribute(self->ctx));
+	EXPECT_NE('\0', qkd_error_text(self->ctx)[0]);
+	esp.secret_name = NULL;
+	esp.secret = secret;
+	esp.secret_len = 0;
+	EXPECT_EQ(-EINVAL, qkd_esp_add(self->ctx, self->alice, &esp, NULL));
+	EXPECT_STREQ("secret", qkd_error_attribute(self->ctx));
+	EXPECT_NE('\0', qkd_error_text(self->ctx)[0]);
+	for (esp.secret_len = 31; esp.secret_len < 2000;
+	     esp.secret_len += 1025 - 31) {
+		EXPECT_EQ(-ERANGE,
+			  qkd_esp_add(self->ctx, self->alice, &esp, NULL));
+		EXPECT_STREQ("secret", qkd_error_attribute(self->ctx));
+	}
+
+	esp.secret_len = 1024;
+	ASSERT_EQ(0, qkd_esp_add(self->ctx, self->alice, &esp, NULL));
+	ASSERT_EQ(0, qkd_esp_get(self->ctx, self->alice, QKD_DIR_OUT, esp.spi,
+				 &got));
+	EXPECT_EQ(QKD_CIPHER_HYBRID, got.cipher);
+	EXPECT_EQ(1, got.secret_number);
+	EXPECT_EQ(0, got.has & QKD_HAS(QKD_A_ESP_SECRET));
+
+	esp.has = QKD_HAS(QKD_A_ESP_SECRET) | QKD_HAS(QKD_A_ESP_SECRET_NUMBER);
+	esp.secret_len = 32;
+	esp.secret_number = 2;
+	EXPECT_EQ(0, qkd_esp_set(self->ctx, self->alice, QKD_DIR_OUT, esp.spi,
+				 &esp));
+	EXPECT_EQ(0, in_heap(secret, 16));
+	EXPECT_EQ(0, in_heap(secret + 1008, 16));
+	EXPECT_EQ(0, count_keys_after_a_while());
+	EXPECT_EQ(0, qkd_esp_flush(self->ctx, &self->alice));
 }
 
 /* ---- events ---- */

@@ -237,6 +237,26 @@ class Pair:
                 self.qkd.do('link-del', {'name': name})
 
 
+SYS_ADD_KEY, SYS_KEYCTL = 248, 250
+PROCESS_KEYRING = -2
+KEYCTL_REVOKE, KEYCTL_SETPERM, KEYCTL_UNLINK, KEYCTL_SET_TIMEOUT = 3, 5, 9, 15
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def add_key(description, payload, kind=b'logon', ring=PROCESS_KEYRING):
+    """A key of the process, as external secrets are handed over; its number."""
+    serial = LIBC.syscall(SYS_ADD_KEY, kind, description.encode(), payload, len(payload),
+                          ring)
+    if serial < 0:
+        raise OSError(ctypes.get_errno(), 'add_key')
+    return serial
+
+
+def keyctl(*args):
+    if LIBC.syscall(SYS_KEYCTL, *args) < 0:
+        raise OSError(ctypes.get_errno(), f'keyctl {args}')
+
+
 def in_child(function, *args):
     """Runs function in a child; its returned string, '' for all well."""
     read, write = os.pipe()

@@ -10,8 +10,10 @@ import struct
 import threading
 import time
 
-from netlink_lib import (A2B_KEY, A2B_PAD, B2A_KEY, Ktap, Netlink, NlError, Pair,
-                         Qkd, Recorder, in_child, nla, refused, scaled)
+from netlink_lib import (A2B_KEY, A2B_PAD, B2A_KEY, KEYCTL_REVOKE, KEYCTL_SET_TIMEOUT,
+                         KEYCTL_SETPERM, KEYCTL_UNLINK, PROCESS_KEYRING, Ktap, Netlink,
+                         NlError, Pair, Qkd, Recorder, add_key, in_child, keyctl, nla,
+                         refused, scaled)
 
 E = errno
 USER = {'type': 'user', 'role': 'alice', 'id': 'here', 'peer-id': 'there'}
@@ -23,7 +25,7 @@ V6 = {'src': bytes.fromhex('20010db8' + '00' * 11 + '01'),
 COMMANDS = ('link-new link-del link-set link-get link-dump gen-begin gen-open '
             'gen-end block-tag block-confirm key-get key-peek key-commit key-drop '
             'key-get-by-id status esp-add esp-replace esp-del esp-get esp-dump '
-            'event').split()
+            'event esp-set esp-flush').split()
 CMD = {name: number for number, name in enumerate(COMMANDS, 1)}
 
 
@@ -179,7 +181,8 @@ def test_naming(k, q):
             if op in ('link-new', 'link-dump', 'esp-dump', 'event'):
                 continue
             rest = {'status': {'class': 'export', 'size': 32}}.get(op, {})
-            refused(k, q, op, rest, E.EINVAL, missing=name)
+            if op != 'esp-flush':                       # then it means all
+                refused(k, q, op, rest, E.EINVAL, missing=name)
             refused(k, q, op, {name: '', **rest}, E.EINVAL, name)
             refused(k, q, op, {name: 'nosuch', **rest}, E.ENODEV, name)
             refused(k, q, op, {index: 4000000000, **rest}, E.ENODEV, index)
@@ -919,7 +922,7 @@ def test_malformed(k, q):
             deep = nla(1 | NESTED, deep)
         bad('nests in nests', inval, 'link-set', ma + nla(30 | NESTED, deep))
         bad('reserved field', inval, 'link-get', ma, reserved=1)
-        for cmd in (0, CMD['event'], CMD['event'] + 1, 255):
+        for cmd in (0, CMD['event'], len(COMMANDS) + 1, 255):
             bad(f'command {cmd}', (E.EOPNOTSUPP,), cmd, ma)
         for cmd in ('link-dump', 'esp-dump'):
             bad(cmd + ' as do', (E.EOPNOTSUPP,), cmd, b'')
@@ -976,6 +979,7 @@ def churn(number, count):
     """One of many clients that ask for anything, of links that come and go."""
     rng = random.Random(f'{number} {os.environ.get("QKD_GEN")}')
     q, links = Qkd(), ('r0', 'r1', 'r2')
+    add_key('qkd:churn', os.urandom(48))
     calls = 0
     for _ in range(count):
         name = rng.choice(links)
@@ -998,6 +1002,14 @@ def churn(number, count):
             ('key-drop', {'link-name': name, 'handle': rng.randrange(1, 50)}),
             ('esp-add', {**sa, 'cipher': 1, 'mode': 1, **V4}),
             ('esp-replace', {**sa, 'cipher': 1, 'mode': 1, **V6}),
+            ('esp-add', {**sa, 'cipher': rng.choice((1, 2)), 'mode': 2, **V4,
+                         'on-empty': 2, 'rekey-time': 50}),
+            ('esp-add', {**sa, 'dir': 1, 'cipher': 3, 'mode': 1, **V4,
+                         'replay-window': 64, 'secret': 'qkd:churn'}),
+            ('esp-set', {**sa, 'weight': 9, 'rekey-packets': rng.randrange(1, 99)}),
+            ('esp-set', {**sa, 'secret': 'qkd:churn',
+                         'secret-number': rng.randrange(1, 5)}),
+            ('esp-flush', {'link-name': name}), ('esp-flush', {}),
             ('esp-del', sa), ('esp-get', sa), ('link-dump', {}), ('esp-dump', {}),
             (None, None)))
         try:
@@ -1053,9 +1065,22 @@ def samples_of_all(pair):
         'key-get-by-id': {'link-name': 'ma', 'id': bytes(16), 'size': 32},
         'key-commit': {'link-name': 'ma', 'handle': 1},
         'key-drop': {'link-name': 'ma', 'handle': 1},
-        'esp-add': sa, 'esp-replace': sa, 'esp-del': name, 'esp-get': name}
+        'esp-add': sa, 'esp-replace': sa, 'esp-del': name, 'esp-get': name,
+        'esp-flush': {'link-name': 'ma'},
+        'esp-set': {**name, 'rekey-packets': 5, 'weight': 1, 'park-time': 1,
+                    'secret': 'qkd:samples', 'secret-number': 2}}
+    add_key('qkd:samples', os.urandom(32))
+    aes = {'link-name': 'ma', 'cipher': 2, 'dir': 2, 'spi': 0x1001, **V4, 'mode': 2,
+           'on-empty': 2, 'rekey-packets': 1, 'rekey-bytes': 99, 'rekey-time': 7,
+           'epoch-packets': 9, 'epoch-bytes': 999, 'epoch-time': 9, 'weight': 2,
+           'park-time': 3, 'encap': {'sport': 4500, 'dport': 4500},
+           'lifetime': {'soft-bytes': 1, 'hard-packets': 2, 'soft-add-time': 3}}
+    hybrid = {**sa, 'cipher': 3, 'spi': 0x1002, 'secret': 'qkd:samples',
+              'secret-number': 1}
+    change = {'link-name': 'ma', 'dir': 2, 'spi': 0x1001, 'rekey-auto': True}
     return [(CMD[op], q._encode_message(q.ops[op], attrs, [], 1)[20:])
-            for op, attrs in requests.items()]
+            for op, attrs in (*requests.items(), ('esp-add', aes), ('esp-replace', aes),
+                              ('esp-add', hybrid), ('esp-set', change))]
 
 
 def test_esp(k, q):
@@ -1118,15 +1143,12 @@ def test_esp(k, q):
             no(E.EINVAL, missing=name, drop=[name])
         for cipher in (0, 4):
             no(E.ERANGE, 'cipher', cipher=cipher)
-        for cipher in ('aes', 'hybrid'):
-            no(E.EOPNOTSUPP, 'cipher', cipher=cipher)
-        no(E.EOPNOTSUPP, 'on-empty', on_empty='aes')
         no(E.ERANGE, 'on-empty', on_empty=3)
         for direction in (0, 3):
             no(E.ERANGE, 'dir', dir=direction)
         for spi in (0, 1, 255):
             no(E.EINVAL, 'spi', spi=spi)
-        for mode in (0, 3):
+        for mode in (0, 4):
             no(E.ERANGE, 'mode', mode=mode)
         for length in (0, 3, 5, 15, 17):
             no(E.EINVAL, 'src', src=bytes(length))
@@ -1178,6 +1200,294 @@ def test_esp(k, q):
         k.equal('dump', [s['spi'] for s in q.dump('esp-dump', {})], [0x1234])
         q.do('esp-del', {'link-name': 'xa', 'dir': 'out', 'spi': 0x1234})
         delete(q, 'xa', 'xb')
+
+
+def test_esp_aes(k, q):
+    """SAs with AES keys, on a pair of links that have key."""
+    pair = Pair(q, 'y')
+    pair.up()
+    pair.supply(A2B_PAD, 1 << 15)
+    out = {'link-name': 'ya', 'cipher': 'aes', 'dir': 'out', 'spi': 0x2001,
+           'mode': 'tunnel', **V4}
+    into = {**out, 'dir': 'in', 'spi': 0x2002, 'replay-window': 64}
+    get = lambda sa: q.do('esp-get', {n: sa[n] for n in ('link-name', 'dir', 'spi')})
+    drop = lambda sa: q.do('esp-del', {n: sa[n] for n in ('link-name', 'dir', 'spi')})
+    limits = {'epoch-packets': 1 << 32, 'epoch-bytes': 1 << 36, 'epoch-time': 3600000}
+    rekeys = {'rekey-packets': 100, 'rekey-bytes': 1 << 20, 'rekey-time': 250}
+    add_key('qkd:good', bytes(range(32)))
+    add_key('qkd:long', os.urandom(1024))
+    hybrid = {**out, 'cipher': 'hybrid', 'spi': 0x2003, 'secret': 'qkd:good'}
+    set_of = lambda sa, **more: {**{n: sa[n] for n in ('link-name', 'dir', 'spi')},
+                                 **under(more)}
+
+    with k.case('esp: what an SA with AES keys is told, and what if nothing'):
+        def shows(sa, absent=(), **wanted):
+            q.do('esp-add', sa)
+            got = get(sa)
+            for name, value in under(wanted).items():
+                k.equal(f'{sa["cipher"]} {sa["dir"]}: {name}', got.get(name), value)
+            for name in absent:
+                k.expect(f'{sa["cipher"]} {sa["dir"]}: {name} is there', name not in got)
+            drop(sa)
+            return got
+
+        nothing = dict.fromkeys(('epochs', 'interval', 'parked', 'fallback-packets'), 0)
+        absent = ('epoch', 'fallback', 'rekey-auto', 'lifetime', 'encap', 'secret',
+                  'secret-number', 'dead')
+        got = shows(out, absent + tuple(rekeys), weight=1, park_time=50, on_empty='block',
+                    cipher='aes', **limits, **nothing)
+        k.expect('key-left', got['key-left'] > 100)
+        k.equal('refused', set(got['refused'].values()), {0})
+        k.equal('reasons', len(got['refused']), 13)
+        shows({**out, **rekeys, 'epoch-packets': 100, 'epoch-bytes': 1 << 20,
+               'epoch-time': 250, 'weight': 65535, 'park-time': 1000}, absent,
+              epoch_packets=100, epoch_bytes=1 << 20, epoch_time=250, weight=65535,
+              park_time=1000, **rekeys)
+        shows({**out, **limits, 'rekey-packets': 1 << 32, 'rekey-bytes': 1 << 36,
+               'rekey-time': 3600000, 'park-time': 0}, absent,
+              rekey_packets=1 << 32, rekey_bytes=1 << 36, rekey_time=3600000, park_time=0)
+        shows({**out, 'rekey-auto': True, 'rekey-packets': 3}, ('rekey-time',),
+              rekey_auto=True, rekey_packets=3)
+        shows({**out, 'on-empty': 'aes'}, absent, on_empty='aes')
+        shows(into, absent + tuple(limits) + tuple(rekeys) + ('weight', 'key-left'),
+              park_time=50, replay_window=64, **nothing)
+        shows(hybrid, absent[:-2], secret_number=1, **limits)
+        shows({**hybrid, 'secret': 'qkd:long', 'secret-number': 0xffffffff}, ('secret',),
+              secret_number=0xffffffff)
+        shows({**into, 'cipher': 'hybrid', 'secret': 'qkd:good', 'secret-number': 7},
+              ('secret', 'weight'), secret_number=7)
+        shows({**out, 'cipher': 'otp', 'on-empty': 'aes', 'rekey-time': 250}, absent,
+              on_empty='aes', rekey_time=250, weight=1)
+        shows({**into, 'cipher': 'otp', 'on-empty': 'aes'}, ('weight',), park_time=50)
+        shows({**out, 'cipher': 'otp'}, tuple(limits) + tuple(nothing) + (
+            'weight', 'park-time', 'key-left'))
+
+    with k.case('esp: mode beet, encapsulation, lifetimes'):
+        beet = {**out, 'mode': 'beet', 'sel': {
+            'src': bytes([10, 9, 0, 1]), 'dst': bytes([10, 9, 0, 2])}}
+        for sa in (beet, {**beet, 'cipher': 'otp'}, {**beet, **V6}):
+            q.do('esp-add', sa)
+            k.equal('mode', get(sa)['mode'], 'beet')
+            drop(sa)
+        lives = {'soft-bytes': 5, 'hard-bytes': 5, 'soft-packets': 6, 'hard-packets': 7,
+                 'soft-add-time': 3600, 'hard-add-time': 7200, 'soft-use-time': 3600,
+                 'hard-use-time': 7200}
+        for some in (lives, {'hard-bytes': 1}, {'soft-use-time': 99},
+                     {'soft-packets': 0xfffffffffffffff0}):
+            sa = {**out, 'lifetime': some, 'encap': {'sport': 4500, 'dport': 4501}}
+            q.do('esp-add', sa)
+            got = get(sa)
+            k.equal('lifetime', got['lifetime'], some)
+            k.equal('encap', got['encap'], sa['encap'])
+            drop(sa)
+        q.do('esp-add', {**out, 'lifetime': dict.fromkeys(lives, 0)})
+        k.expect('no lifetime', 'lifetime' not in get(out))
+        drop(out)
+
+    with k.case('esp-set changes what it names'):
+        q.do('esp-add', {**hybrid, **rekeys, 'weight': 3, 'park-time': 7})
+        before = get(hybrid)
+
+        def became(change, gone=(), **also):
+            q.do('esp-set', set_of(hybrid, **change))
+            for name in gone:
+                before.pop(name, None)
+            before.update(under({**change, **also}))
+            before.pop('secret', None)
+            now = get(hybrid)
+            # Another secret may draw key for the epoch that it begins.
+            for name in ('key-left', 'key-bytes', 'secret-number'):
+                now.pop(name, None), before.pop(name, None)
+            k.equal(f'after {change}', now, before)
+
+        became({'rekey_packets': 5}, ('rekey-bytes', 'rekey-time'))
+        became({'weight': 9})
+        became({'rekey_auto': True}, ('rekey-packets',))
+        became({'park_time': 0})
+        became({'rekey_time': 1, 'weight': 1, 'park_time': 1000}, ('rekey-auto',))
+        became({'secret': 'qkd:long', 'secret_number': 2})
+        drop(hybrid)
+        sa = {**into, 'cipher': 'hybrid', 'secret': 'qkd:good'}
+        q.do('esp-add', sa)
+        q.do('esp-set', set_of(sa, secret='qkd:long', secret_number=2, park_time=3))
+        refused(k, q, 'esp-set', set_of(sa, secret='qkd:good', secret_number=3), E.EBUSY,
+                'secret-number')
+        k.equal('park-time', get(sa)['park-time'], 3)
+        drop(sa)
+
+    with k.case('esp-flush: of one link, of all, of this namespace'):
+        for name in pair.names:
+            for sa in (out, into, {**out, 'cipher': 'otp', 'spi': 0x2009}):
+                q.do('esp-add', {**sa, 'link-name': name, 'mark': pair.names.index(name)})
+        spis = lambda: [(s['link-name'], s['spi']) for s in q.dump('esp-dump', {})]
+        k.equal('SAs', len(spis()), 6)
+
+        def elsewhere():
+            os.unshare(CLONE_NEWNET)
+            Qkd().do('esp-flush', {})
+
+        k.equal('elsewhere', in_child(elsewhere), '')
+        k.equal('SAs', len(spis()), 6)
+        refused(k, q, 'esp-flush', {'link-name': 'nosuch'}, E.ENODEV, 'link-name')
+        refused(k, q, 'esp-flush', {'link-name': 'ya', 'spi': 0x2009}, E.EINVAL)
+        k.equal('SAs', len(spis()), 6)
+        q.do('esp-flush', {'link-name': 'ya'})
+        k.equal('after one', {link for link, _ in spis()}, {'yb'})
+        q.do('esp-flush', {'link-index': pair.index[0]})
+        k.equal('of none', len(spis()), 3)
+        q.do('esp-flush', {})
+        k.equal('after all', spis(), [])
+        q.do('esp-flush', {})
+        k.equal('XFRM', os.popen('ip xfrm state').read(), '')
+
+    with k.case('esp: each refusal about AES keys, and nothing changed'):
+        kept = [{**out, 'spi': 0x3001, 'rekey-time': 100, 'epoch-time': 1000},
+                {**into, 'spi': 0x3002},
+                {**hybrid, 'spi': 0x3003, 'secret-number': 4},
+                {**out, 'cipher': 'otp', 'spi': 0x3004}]
+        for sa in kept:
+            q.do('esp-add', sa)
+        before = q.dump('esp-dump', {})
+
+        def no(base, number, attr=None, missing=None, text='', **attrs):
+            for op in ('esp-add', 'esp-replace'):
+                refused(k, q, op, {**base, **under(attrs)}, number, attr, missing, text)
+
+        bare = {n: v for n, v in into.items() if n != 'replay-window'}
+        no(bare, E.EINVAL, missing='replay-window')
+        no(into, E.EINVAL, 'replay-window', replay_window=0)
+        for more in ({'cipher': 'hybrid', 'secret': 'qkd:good'},
+                     {'cipher': 'otp', 'on-empty': 'aes'}):
+            no({**bare, **more}, E.EINVAL, missing='replay-window')
+            no({**into, **more}, E.EINVAL, 'replay-window', replay_window=0)
+
+        outbound = {**rekeys, **limits, 'weight': 2, 'rekey-auto': True}
+        for name, value in outbound.items():
+            no(into, E.EINVAL, name, text='sender', **{name: value})
+            no({**into, 'cipher': 'otp', 'on-empty': 'aes'}, E.EINVAL, name, text='sender',
+               **{name: value})
+        for name, value in {**outbound, 'park-time': 5}.items():
+            for base in (out, into):
+                no({**base, 'cipher': 'otp'}, E.EINVAL, name, text='no AES keys',
+                   **{name: value})
+        for limit, most in limits.items():
+            for name in (limit, limit.replace('epoch', 'rekey')):
+                no(out, E.ERANGE, name, **{name: 0})
+                no(out, E.ERANGE, name, **{name: most + 1})
+        for weight in (0, 65536):
+            no(out, E.ERANGE, 'weight', weight=weight)
+        no(out, E.ERANGE, 'park-time', park_time=1001)
+        no(out, E.EINVAL, 'rekey-time', rekey_auto=True, rekey_time=5)
+        for what in ('packets', 'bytes', 'time'):
+            no(out, E.EINVAL, 'rekey-' + what, text='limit',
+               **{'rekey-' + what: 11, 'epoch-' + what: 10})
+
+        no(out, E.EINVAL, missing='sel', mode='beet')
+        for sel in ({}, {'src': V4['src']}, {**V4, 'src-prefix': 31}, {**V6, 'dst-prefix': 64}):
+            no(out, E.EINVAL, 'sel', mode='beet', sel=sel)
+        no(out, E.EINVAL, 'src', mode='beet', src=bytes(4), sel=V4)
+        for ports, lacks in (({}, 1), ({'sport': 4500}, 2), ({'dport': 4500}, 1)):
+            no(out, E.EINVAL, missing=lacks, encap=ports)
+        for port in (0, 65536):
+            no(out, E.ERANGE, 'sport', encap={'sport': port, 'dport': 4500})
+            no(out, E.ERANGE, 'dport', encap={'sport': 4500, 'dport': port})
+        for what in ('bytes', 'packets', 'add-time', 'use-time'):
+            no(out, E.EINVAL, 'soft-' + what,
+               lifetime={'soft-' + what: 9, 'hard-' + what: 8})
+        for name in ('soft-add-time', 'hard-use-time'):
+            no(out, E.ERANGE, name, lifetime={name: 1 << 32})
+        for name, value in (('epochs', 1), ('interval', 1), ('key-left', 1),
+                            ('fallback', True), ('parked', 1)):
+            no(out, E.EINVAL, **{name: value})
+
+        def not_set(sa, number, attr=None, missing=None, text='', **change):
+            refused(k, q, 'esp-set', set_of(sa, **change), number, attr, missing, text)
+
+        sender, receiver, mixed, pad = kept
+        for sa in kept:
+            not_set(sa, E.EINVAL, text='nothing to change')
+            not_set({**sa, 'spi': 0x3fff}, E.ENOENT, 'spi', weight=1)
+            not_set({**sa, 'link-name': 'yb'}, E.ENOENT, 'spi', weight=1)
+            not_set({**sa, 'spi': 255}, E.EINVAL, 'spi', weight=1)
+            not_set(sa, E.EINVAL, reqid=1)
+            not_set(sa, E.EINVAL, epoch_time=5)
+        for name in ('dir', 'spi'):
+            refused(k, q, 'esp-set', {n: v for n, v in set_of(sender, weight=2).items()
+                                      if n != name}, E.EINVAL, missing=name)
+        not_set(sender, E.EINVAL, 'rekey-time', rekey_time=1001)
+        not_set(sender, E.EINVAL, 'rekey-time', rekey_auto=True, rekey_time=5)
+        not_set(sender, E.ERANGE, 'rekey-packets', rekey_packets=0)
+        not_set(sender, E.EINVAL, 'secret', secret='qkd:good', secret_number=2)
+        not_set(receiver, E.EINVAL, 'rekey-packets', text='sender', rekey_packets=5)
+        not_set(receiver, E.EINVAL, 'weight', text='sender', weight=5)
+        for name, value in (('rekey-auto', True), ('weight', 5), ('park-time', 5)):
+            not_set(pad, E.EINVAL, name, text='no AES keys', **{name: value})
+        not_set(mixed, E.EINVAL, missing='secret-number', secret='qkd:good')
+        not_set(mixed, E.EINVAL, 'secret-number', secret_number=5)
+        not_set(mixed, E.ENOKEY, 'secret', weight=9, secret='qkd:none', secret_number=5)
+        k.equal('the SAs', q.dump('esp-dump', {}), before)
+
+    with k.case('esp: secrets that are refused'):
+        for cipher in ('aes', 'otp'):
+            no({**out, 'cipher': cipher}, E.EINVAL, 'secret', secret='qkd:good')
+            no({**out, 'cipher': cipher}, E.EINVAL, 'secret-number', secret_number=2)
+        no({**out, 'cipher': 'hybrid'}, E.EINVAL, missing='secret')
+        no({**out, 'cipher': 'hybrid'}, E.EINVAL, 'secret-number', secret_number=2)
+        add_key('qkd:short', os.urandom(31))
+        add_key('qkd:large', os.urandom(1025))
+        add_key('qkd:zero32', bytes(32))
+        add_key('qkd:zero1024', bytes(1024))
+        add_key('qkd:user', os.urandom(32), b'user')
+        in_child(lambda: add_key('qkd:theirs', os.urandom(32)) and '')
+        for name, number in (('short', E.ERANGE), ('large', E.ERANGE), ('zero32', E.EINVAL),
+                             ('zero1024', E.EINVAL), ('user', E.ENOKEY),
+                             ('theirs', E.ENOKEY), ('none', E.ENOKEY), ('goo', E.ENOKEY)):
+            no(hybrid, number, 'secret', secret='qkd:' + name)
+        no(hybrid, E.ENOKEY, 'secret', secret='good')
+        no(hybrid, E.EINVAL, 'secret', secret='qkd:' + 'x' * 252)
+
+        def odd(name, spoil):
+            """Keys that are there, but may not be used."""
+            serial = add_key('qkd:' + name, os.urandom(32))
+            spoil(serial)
+            for op in ('esp-add', 'esp-replace'):
+                try:
+                    q.do(op, {**hybrid, 'secret': 'qkd:' + name})
+                    k.expect(f'{name}: not refused', False)
+                except NlError as error:
+                    extack = error.nl_msg.extack
+                    k.expect(f'{name}: {error.error}', error.error in (
+                        E.EKEYREVOKED, E.EKEYEXPIRED, E.EACCES, E.ENOKEY))
+                    k.expect(f'{name}: {extack}', 'key' in extack.get('msg', '') and
+                             extack.get('bad-attr') == '.secret')
+
+        odd('revoked', lambda serial: keyctl(KEYCTL_REVOKE, serial))
+        odd('unlinked', lambda serial: keyctl(KEYCTL_UNLINK, serial, PROCESS_KEYRING))
+        odd('hidden', lambda serial: keyctl(KEYCTL_SETPERM, serial, 0))
+        odd('expired', lambda serial: (keyctl(KEYCTL_SET_TIMEOUT, serial, 1),
+                                       time.sleep(2.1)))
+        k.equal('the SAs', q.dump('esp-dump', {}), before)
+
+    with k.case("esp: a user namespace's root uses secrets of its own"):
+        def inside():
+            enter_user_namespace()
+            mine = Qkd()
+            new(mine, 'inner')
+            sa = {**into, 'cipher': 'hybrid', 'link-name': 'inner'}
+            for name in ('good', 'mine'):
+                try:
+                    mine.do('esp-add', {**sa, 'secret': 'qkd:' + name})
+                except NlError as error:
+                    if name == 'mine' or error.error != E.ENOKEY:
+                        return f'{name}: {error}'
+                    add_key('qkd:mine', os.urandom(32))
+            got = mine.dump('esp-dump', {})
+            return '' if len(got) == 1 and got[0]['cipher'] == 'hybrid' else str(got)
+
+        k.equal('inside', in_child(inside), '')
+        k.equal('the SAs', q.dump('esp-dump', {}), before)
+        q.do('esp-flush', {})
+    pair.close()
 
 
 def test_events(k, q):
@@ -1371,7 +1681,8 @@ def main():
     for test in (test_family, test_new, test_new_refused, test_naming, test_set, test_gen,
                  test_block, test_driver_links, test_keys, test_keys_refused,
                  test_capabilities, test_user_namespace, test_autoload, test_namespaces,
-                 test_malformed, test_many, test_esp, test_events, test_secrets, test_dumps):
+                 test_malformed, test_many, test_esp, test_esp_aes, test_events,
+                 test_secrets, test_dumps):
         try:
             test(k, q)
         except NlError as error:

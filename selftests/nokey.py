@@ -5,6 +5,9 @@ Computes what the link's streams hold (their heads, the start and end of what
 was supplied) and the keys that the IDs name, and looks for any 8 bytes of them
 in a row, raw, in hex in either case and in base64 of each alignment. With
 "expect" before the files they must be found, each form: the control.
+
+Lines of the ID file: "ID", a key without context; "ID CIPHER SPI NUMBER [FILE]",
+an epoch of such an SA, with the external secret in FILE; "file FILE", a secret.
 """
 import base64
 import os
@@ -15,10 +18,38 @@ sys.path.insert(0, os.path.join(HERE, 'ref'))
 
 import keys                                                 # noqa: E402
 import link as links                                        # noqa: E402
+from primitives import be, hkdf, len16                      # noqa: E402
 
 RUN = 8
 EACH = 4096
 CHUNK = 1 << 20
+
+
+def contents_of(path):
+    with open(path, 'rb') as file:
+        return file.read()
+
+
+def epoch(gen, ident, cipher, spi, number, path=None):
+    """The key of an epoch (wire-format.md)."""
+    context = be(int(cipher), 1) + be(int(spi, 0), 4) + be(int(number), 4)
+    key = keys.resolve(gen, ident, 32, 1, context)
+    if path is None:
+        return key
+    fields = keys.unpack(ident)
+    stream, klass, offset = fields['stream'], fields['class'], fields['offset'] * links.UNIT
+    ikm = gen.read(stream, offset, links.UNIT) + len16(contents_of(path))
+    return hkdf(gen.head(stream, offset // links.KEY_SEGMENT), ikm,
+                keys.info(gen, stream, klass, offset, 32, 1, context))
+
+
+def named(gen, words):
+    if words[0] == 'file':
+        return contents_of(words[1])
+    ident = bytes.fromhex(words[0].replace('-', ''))
+    if len(words) > 1:
+        return epoch(gen, ident, *words[1:])
+    return keys.resolve(gen, ident, 32, 0, b'')
 
 
 def secrets(gen, id_file):
@@ -28,9 +59,7 @@ def secrets(gen, id_file):
         out += [gen.head(number, segment) for segment in range(4)]
         out.append(gen.read(number, links.segment_size(number) - EACH, EACH))
     with open(id_file, encoding='ascii') as file:
-        for line in file:
-            ident = bytes.fromhex(line.strip().replace('-', ''))
-            out.append(keys.resolve(gen, ident, 32, 0, b''))
+        out += [named(gen, line.split()) for line in file]
     return out
 
 
