@@ -25,7 +25,7 @@ kernel) or from a file with the bytes of one stream (--bytes, --gstar, --gen,
     ref.py scan-ram --seed-file F --gen 7 --dump F --ranges F --expect none
     ref.py accounts FILE [PEER] [--link NAME --peer-link NAME] [--lossless]
     ref.py supply --seed-file F --gen 7 --stream a2b-pad --offset 0 --length 65536 --node DEV
-    ref.py vector [--section NAME]
+    ref.py vector [--section NAME | --file otp.json]
     ref.py selftest
 """
 import argparse
@@ -254,7 +254,7 @@ def cmd_vector(args, gen):
     if args.section:
         print(example.block(args.section))
     else:
-        print(json.dumps(example.as_hex(example.examples()), indent=1))
+        print(json.dumps(example.as_hex(example.FILES[args.file]()), indent=1))
 
 
 def cmd_selftest(args, gen):
@@ -343,6 +343,7 @@ def arguments():
                      help='16 bytes for the tag, of a link with confirmation')
     sub = command('vector', cmd_vector, needs_source=False)
     sub.add_argument('--section', help='as it stands in Documentation/wire-format.md')
+    sub.add_argument('--file', choices=example.FILES, default='otp.json', help='in vectors/')
     command('selftest', cmd_selftest, needs_source=False)
     return parser.parse_args()
 
