@@ -15,7 +15,7 @@ sas_up()
 	local rekey=
 	local in="replay-window 64"
 	CIPHER=$1
-	[ "$2" -eq 0 ] || rekey="rekey-packets $2"
+	[ "$2" -eq 0 ] || rekey="rekey-packets $2 park-time 1s"
 	[ "$CIPHER $3" = "otp " ] || in="$in park-time 1s"
 	shift 2
 
@@ -48,23 +48,22 @@ ends_agree()
 }
 
 ktap_print_header
-ktap_set_plan $((2 + 7 + 1 + 7 + 1 + 13 + 2 + 5 + 5 + 4 + 1 + 2 + 2 + 1 + 9))
+ktap_set_plan $((1 + 7 + 1 + 7 + 1 + 13 + 2 + 5 + 5 + 4 + 1 + 2 + 2 + 1 + 9))
 head -c 32 /dev/urandom >/tmp/seed
 for i in 1 2 3; do
 	head -c 32 /dev/zero | tr '\0' "\\00$i" >/tmp/secret.$i
 done
 wire_up
 check "single ends with a seed come up" seeded_up 100mbit /tmp/seed "$QKD_GEN"
-check "the reference agrees with itself" python3 "$HERE/ref/ref.py" selftest
 
 check "aes, three packets an epoch" sas_up aes 3
 attacks iv_bits ciphers hybrid_for_aes unallocated reflected two_addresses copies
 tunnel_down
 check "aes, an epoch per packet" sas_up aes 1
-attacks flood control
+attacks flood
 tunnel_down
 check "aes, ten packets an epoch" sas_up aes 10
-attacks rewound
+attacks rewound control
 tunnel_down
 
 check "otp with on-empty aes, and an aes SA of the same link" u1_up
