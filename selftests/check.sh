@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # Style and staleness: checkpatch, sparse, clang-format, shellcheck, mandoc,
-# the files generated from the netlink spec, licence tags.
+# the files generated from the netlink spec, licence tags; the reference.
 # host
 # timeout: 900
 
@@ -83,7 +83,7 @@ licences()
 }
 
 ktap_print_header
-ktap_set_plan 7
+ktap_set_plan 8
 check "checkpatch --strict on the kernel's side" silent checkpatch
 check "sparse on the modules" silent sparse
 check "clang-format on userspace" silent format
@@ -95,4 +95,5 @@ else
 fi
 check "generated files are what the spec says" silent generated
 check "every file has a licence tag" silent licences
+check "the reference against published vectors" python3 selftests/ref/ref.py selftest
 ktap_finished

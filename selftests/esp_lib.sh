@@ -112,7 +112,7 @@ sa_add()
 	shift 6
 
 	ip netns exec "$ns" qkd esp add src "$src" dst "$dst" spi "$spi" dir "$dir" \
-		dev qkd0 cipher otp mode "$mode" reqid 1 "$@"
+		dev qkd0 cipher "${CIPHER:-otp}" mode "$mode" reqid 1 "$@"
 }
 
 # addresses 4|6 tunnel|transport: sets A and B, the outer ends, and IN_A and

@@ -17,6 +17,7 @@ HEADER, IV, ICV = 8, 8, 16
 ETH_P_ALL = 3
 SO_RCVBUFFORCE = 33
 CLONE_NEWNET = 0x40000000
+NETLINK_XFRM, XFRM_NEWAE, XFRMA_REPLAY_VAL, XFRMA_REPLAY_ESN = 6, 0x1e, 10, 23
 HOME = os.open('/proc/self/ns/net', os.O_RDONLY)
 
 
@@ -91,9 +92,10 @@ def sas(name):
     return json.loads(run(name, 'qkd', '-j', '-s', 'esp', 'show') or '[]')
 
 
-def counters(name, direction):
+def counters(name, direction, spi=None):
     """packets and the refusals of an SA, in one flat dict."""
-    sa = next(sa for sa in sas(name) if sa['dir'] == direction)
+    sa = next(sa for sa in sas(name)
+              if sa['dir'] == direction and spi in (None, int(str(sa['spi']), 0)))
     found = {key.replace('-', '_'): value for key, value in sa.get('refused', {}).items()}
     found['packets'] = sa['packets']
     return found
@@ -105,14 +107,38 @@ def difference(before, after):
             if after.get(name, 0) != before.get(name, 0)}
 
 
-def wait_difference(name, direction, before, want, seconds=5):
-    """The difference to `before`, once it is what it should be, or at the end."""
+def wait_difference(name, direction, before, want, seconds=5, spi=None):
+    """The difference to `before`, once it is what it should be, or at the end.
+    `want` may be a number: of packets, whatever became of them."""
     end = time.monotonic() + seconds
     while True:
-        got = difference(before, counters(name, direction))
-        if got == want or time.monotonic() > end:
+        got = difference(before, counters(name, direction, spi))
+        if want in (got, sum(got.values())) or time.monotonic() > end:
             return got
         time.sleep(0.05)
+
+
+def newae(name, spi, dst, seq, window=0, esn=False):
+    """Has an SA believe that packet `seq` was the last: a stock XFRM request. Its
+    replay window (0 for an outbound one) is empty then."""
+    low, high = seq & 0xffffffff, seq >> 32
+    tx, rx = ((0, 0), (low, high)) if window else ((low, high), (0, 0))
+    if esn or window > 32:
+        words = max(1, (window + 31) // 32)
+        state = struct.pack('=6I', words, tx[0], rx[0], tx[1], rx[1], max(1, window))
+        kind, state = XFRMA_REPLAY_ESN, state + bytes(4 * words)
+    else:
+        kind, state = XFRMA_REPLAY_VAL, struct.pack('=3I', tx[0], rx[0], 0)
+    body = socket.inet_aton(dst) + bytes(12) + struct.pack('>I', spi)
+    body += struct.pack('=HBx', socket.AF_INET, socket.IPPROTO_ESP) + bytes(24)
+    body += struct.pack('=HH', 4 + len(state), kind) + state
+    with Namespace(name):
+        sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_XFRM)
+    with sock:
+        sock.send(struct.pack('=IHHII', 16 + len(body), XFRM_NEWAE, 1 | 4 | 0x100, 1, 0) + body)
+        error = struct.unpack_from('=i', sock.recv(4096), 16)[0]
+    if error:
+        raise OSError(-error, os.strerror(-error))
 
 
 def xfrm_stat(name):
@@ -122,3 +148,59 @@ def xfrm_stat(name):
 
 def link(name):
     return json.loads(run(name, 'qkd', '-j', '-s', 'link', 'show', 'qkd0'))[0]
+
+
+class Lab:
+    """A tunnel from alice to bob, and Eve between them.
+
+    A rule of nftables keeps bob from seeing ESP while a packet socket in front
+    of it takes the frames: so each case has genuine packets that bob does not
+    know yet, and sends them in any shape and order.
+    """
+
+    def __init__(self):
+        self.alice = udp('alice', '10.2.1.1')
+        self.bob = udp('bob', '10.2.2.1', 9)
+        self.wire_out = packet_socket('alice', 'va')
+        self.wire_in = packet_socket('bob', 'vb')
+        self.failed = False
+
+    def hold(self, count, size=100):
+        """Frames of so many datagrams, which bob has not seen; and the data."""
+        run('bob', 'nft', 'add table inet hold { chain c { type filter hook prerouting '
+            'priority -300; meta l4proto esp drop; }; }')
+        drain(self.wire_in, 0.1)
+        data = [os.urandom(size) for _ in range(count)]
+        for text in data:
+            self.alice.sendto(text, ('10.2.2.1', 9))
+        frames = [f for f in drain(self.wire_in) if is_esp(f)]
+        run('bob', 'nft', 'delete table inet hold')
+        if len(frames) != count:
+            raise RuntimeError(f'{len(frames)} frames captured, not {count}')
+        return frames, data
+
+    def inject(self, frames):
+        for frame in frames:
+            self.wire_out.send(frame)
+
+    def received(self):
+        return drain(self.bob)
+
+    def check(self, name, got, want):
+        good = got == want
+        self.failed |= not good
+        if not good:
+            print(f'{name}: got {got}, expected {want}')
+        print(f"{'ok' if good else 'not ok'} - {name}")
+
+    def refused(self, name, edit, want):
+        """A forgery moves one counter and delivers nothing; then the genuine
+        packet passes."""
+        frames, data = self.hold(1)
+        before = counters('bob', 'in')
+        esp = edit(bytearray(frames[0][ESP_AT:]))
+        self.inject([with_esp(frames[0], esp)])
+        got = wait_difference('bob', 'in', before, want)
+        self.inject(frames)
+        came = self.received()
+        self.check(name, [got, came], [want, data])

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""The worked example of Documentation/wire-format.md, three ways: the page's hex
+"""The worked examples of Documentation/wire-format.md, three ways: the page's hex
 equals what the reference computes; the module, given the example's bytes, puts
 exactly its packets on the wire, makes its keys and tags; and it accepts packets
 that the reference made."""
+import ctypes
 import errno
 import json
 import os
@@ -17,16 +18,20 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, 'ref'))
 
 import accounts                                             # noqa: E402
+import esp_wire                                             # noqa: E402
 import example                                              # noqa: E402
 import genl                                                 # noqa: E402
+import node                                                 # noqa: E402
 import pcap                                                 # noqa: E402
+from esp import CIPHERS                                     # noqa: E402
 from ktap import equal, refused, run                        # noqa: E402
 from link import CLASSES, CONTEXTS, STREAMS                 # noqa: E402
 from pair import End                                        # noqa: E402
 
 CLONE_NEWNET = 0x40000000
 ETH_P_ALL = 3
-XFRM_NEWAE, XFRMA_REPLAY_ESN = 0x1e, 23
+WINDOW = 64
+ADD_KEY, PROCESS_KEYRING = 248, -2      # add_key() on x86-64
 ALICE, BOB = 'vec-alice', 'vec-bob'
 SITES = {ALICE: ('alice', example.OUTER[0]), BOB: ('bob', example.OUTER[1])}
 GEN = example.make_generation()
@@ -73,7 +78,7 @@ def set_up():
         ENDS[name] = End(qkd, 'qkd0', role, example.IDS, confirm='none',
                          pad_capacity=1 << 20, key_capacity=1 << 16)
     ip('-n', ALICE, 'addr', 'add', '10.1.0.1/32', 'dev', 'lo')
-    for host in (2, 3):
+    for host in range(2, 7):
         ip('-n', BOB, 'addr', 'add', f'10.2.0.{host}/32', 'dev', 'lo')
     ip('-n', ALICE, 'route', 'add', '10.2.0.0/24', 'via', example.OUTER[1])
     ip('-n', ALICE, 'neigh', 'add', example.OUTER[1], 'lladdr', '02:00:00:00:00:02', 'dev', 'v0')
@@ -99,34 +104,50 @@ def begin(name):
     end.do('gen-open', label=example.LABEL, generation=GEN.ident)
 
 
+def renew(name):
+    """The end anew, with nothing spent."""
+    end = ENDS[name]
+    end.remove()
+    ENDS[name] = End(end.qkd, 'qkd0', SITES[name][0], example.IDS, confirm='none',
+                     pad_capacity=1 << 20, key_capacity=1 << 16)
+    for what in ('policy', 'state'):
+        ip('-n', name, 'xfrm', what, 'flush')
+    begin(name)
+
+
+def add_sa(name, direction, spi, esn, inner, cipher='otp', **more):
+    """The SA, and a policy for the destination of an inner packet."""
+    reqid = str(spi & 0xff)
+    ENDS[name].do('esp-add', cipher=cipher, dir=direction, spi=spi, mode='tunnel',
+                  src=socket.inet_aton(example.OUTER[0]),
+                  dst=socket.inet_aton(example.OUTER[1]), reqid=int(reqid), esn=esn,
+                  replay_window=WINDOW if direction == 'in' else None, **more)
+    ip('-n', name, 'xfrm', 'policy', 'add', 'src', '10.1.0.1/32', 'dst',
+       socket.inet_ntoa(inner[16:20]) + '/32', 'dir', direction, 'tmpl', 'src',
+       example.OUTER[0], 'dst', example.OUTER[1], 'proto', 'esp', 'reqid', reqid,
+       'mode', 'tunnel')
+
+
 def add_sas(name, direction):
-    for reqid, section in ((1, 'without ESN'), (2, 'with ESN')):
+    for section in ('without ESN', 'with ESN'):
         spi, _, esn, _, inner = example.PACKETS[section]
-        ENDS[name].do('esp-add', cipher='otp', dir=direction, spi=spi, mode='tunnel',
-                      src=socket.inet_aton(example.OUTER[0]),
-                      dst=socket.inet_aton(example.OUTER[1]), reqid=reqid, esn=esn,
-                      replay_window=64 if direction == 'in' else None)
-        ip('-n', name, 'xfrm', 'policy', 'add', 'src', '10.1.0.1/32', 'dst',
-           socket.inet_ntoa(inner[16:20]) + '/32', 'dir', direction, 'tmpl', 'src',
-           example.OUTER[0], 'dst', example.OUTER[1], 'proto', 'esp', 'reqid', str(reqid),
-           'mode', 'tunnel')
+        add_sa(name, direction, spi, esn, inner)
 
 
-def late(name, out):
-    """Puts the sequence numbers of the ESN SA to 2^32 + 1, as the late packet
-    supposes: a stock XFRM request."""
-    spi = example.PACKETS['with ESN, late'][0]
-    address = socket.inet_aton(example.OUTER[1]) + bytes(12)
-    words = 1 if out else 2
-    oseq, seq = ((1, 1), (0, 0)) if out else ((0, 0), (1, 1))
-    esn = struct.pack('=6I', words, oseq[0], seq[0], oseq[1], seq[1], 1 if out else 64)
-    esn += bytes(4 * words)
-    body = address + struct.pack('>I', spi) + struct.pack('=HBx', socket.AF_INET, 50)
-    body += bytes(16) + bytes(8) + genl.attribute(XFRMA_REPLAY_ESN, esn)
-    sock = in_netns(name, socket.socket, socket.AF_NETLINK, socket.SOCK_RAW, 6)
-    with sock:
-        sock.send(struct.pack('=IHHII', 16 + len(body), XFRM_NEWAE, 1 | 4 | 0x100, 1, 0) + body)
-        equal(struct.unpack_from('=i', sock.recv(4096), 16)[0], 0, 'NEWAE')
+def secret(number):
+    """The attributes of an external secret: a logon key of this process."""
+    if not number:
+        return {}
+    name, value = f'qkd:vector{number}', example.SECRETS[number]
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(ADD_KEY, b'logon', name.encode(), value, len(value), PROCESS_KEYRING) < 0:
+        raise OSError(ctypes.get_errno(), 'add_key')
+    return {'secret': name, 'secret_number': number}
+
+
+def skip_to_seq(name, out, spi, esn, seq):
+    """This sequence number is the SA's next."""
+    esp_wire.newae(name, spi, example.OUTER[1], seq - 1, 0 if out else WINDOW, esn)
 
 
 def esp_frames(sock, seconds=5):
@@ -151,7 +172,7 @@ def outer(packet):
 
 
 def test_page():
-    """the hex in wire-format.md and in vectors/otp.json is what the reference computes"""
+    """the hex in wire-format.md and in vectors/ is what the reference computes"""
     for folder in (os.path.join(HERE, 'doc'), os.path.join(HERE, '..', 'Documentation')):
         if os.path.exists(os.path.join(folder, 'wire-format.md')):
             break
@@ -160,8 +181,9 @@ def test_page():
     equal(sorted(page), sorted(want), 'sections')
     for section, values in want.items():
         equal(page[section], values, section)
-    with open(os.path.join(HERE, 'vectors', 'otp.json'), encoding='ascii') as file:
-        equal(json.load(file), want, 'otp.json')
+    for name, part in example.FILES.items():
+        with open(os.path.join(HERE, 'vectors', name), encoding='ascii') as file:
+            equal(json.load(file), example.as_hex(part()), name)
     return f'{sum(len(v) for v in want.values())} values'
 
 
@@ -174,10 +196,9 @@ def test_send():
     raw = in_netns(ALICE, socket.socket, socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
     with watch, raw:
         raw.bind(('10.1.0.1', 0))       # the policy sees this, not the header
-        for section in example.PACKETS:
+        for section, (spi, seq, esn, _, inner) in example.PACKETS.items():
             if section.endswith('late'):
-                late(ALICE, True)
-            inner = example.PACKETS[section][4]
+                skip_to_seq(ALICE, True, spi, esn, seq)
             raw.sendto(inner, (socket.inet_ntoa(inner[16:20]), 0))
             equal(esp_frames(watch).hex(), WANT['packet ' + section]['packet'].hex(), section)
     spent = sum(len(WANT['packet ' + s]['slice']) for s in example.PACKETS)
@@ -195,9 +216,9 @@ def test_receive():
     forged = 0
     with inject, raw:
         inject.bind(('v0', 0))
-        for section in example.PACKETS:
+        for section, (spi, seq, esn, _, _) in example.PACKETS.items():
             if section.endswith('late'):
-                late(BOB, False)
+                skip_to_seq(BOB, False, spi, esn, seq)
             packet = WANT['packet ' + section]['packet']
             for at in (0, 4, 8, 9, 15, 16, len(packet) - 17, len(packet) - 16, len(packet) - 1):
                 wrong = bytearray(packet)
@@ -220,6 +241,97 @@ def test_receive():
         if not shown['refused']['icv']:
             raise AssertionError(f'no bad ICV was counted: {shown}')
     return f'{len(example.PACKETS)} packets, {forged} forged ones'
+
+
+def skip_to_unit(unit):
+    """Has alice draw this one next: those before go to keys of nobody."""
+    left = (unit - 1) * 32
+    while left:
+        size = min(left, node.SIZE_MAX)
+        ENDS[ALICE].node.read(size)
+        left -= size
+
+
+def check_epoch(name, direction, section):
+    """What an end shows of an example's epoch."""
+    _, spi, _, _, _, counter, number, _ = example.EPOCHS[section]
+    shown = ENDS[name].do('esp-get', dir=direction, spi=spi)['epoch']
+    begun = section.split(', second packet')[0]
+    equal(shown['key-id'].hex(), WANT['packet under ' + begun]['key ID'].hex(), section)
+    equal((shown['packets'], shown.get('secret-number', 0)), (counter + 1, number), section)
+
+
+def test_send_epochs():
+    """the module sends the example's packets under aes and hybrid, byte for byte"""
+    watch = in_netns(BOB, socket.socket, socket.AF_PACKET, socket.SOCK_RAW,
+                     socket.htons(ETH_P_ALL))
+    raw = in_netns(ALICE, socket.socket, socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+    with watch, raw:
+        raw.bind(('10.1.0.1', 0))
+        for section, what in example.EPOCHS.items():
+            cipher, spi, seq, esn, unit, counter, number, inner = what
+            if not counter:
+                renew(ALICE)
+                skip_to_unit(unit)
+                add_sa(ALICE, 'out', spi, esn, inner, CIPHERS[cipher], **secret(number))
+                skip_to_seq(ALICE, True, spi, esn, seq)
+            raw.sendto(inner, (socket.inet_ntoa(inner[16:20]), 0))
+            equal(esp_frames(watch).hex(), WANT['packet under ' + section]['packet'].hex(), section)
+            check_epoch(ALICE, 'out', section)
+    return f'{len(example.EPOCHS)} packets'
+
+
+def test_receive_epochs():
+    """the module accepts the reference's packets under aes and hybrid, once, and no forged one"""
+    renew(BOB)
+    for cipher, spi, _, esn, _, counter, number, inner in example.EPOCHS.values():
+        if not counter and number < 2:
+            add_sa(BOB, 'in', spi, esn, inner, CIPHERS[cipher], **secret(number))
+    inject = in_netns(ALICE, socket.socket, socket.AF_PACKET, socket.SOCK_RAW, 0)
+    raw = in_netns(BOB, socket.socket, socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    forged = 0
+    with inject, raw:
+        inject.bind(('v0', 0))
+        for section, (_, spi, seq, esn, _, counter, number, _) in example.EPOCHS.items():
+            packet = WANT['packet under ' + section]['packet']
+            if seq >> 32:
+                skip_to_seq(BOB, False, spi, esn, seq)
+            if number == 2:
+                not_taken(inject, raw, [packet])
+                ENDS[BOB].do('esp-set', dir='in', spi=spi, **secret(number))
+            wrong = [flipped(packet, at) for at in
+                     (0, 4, *range(8, 17), len(packet) - 17, len(packet) - 16, len(packet) - 1)]
+            not_taken(inject, raw, wrong)
+            forged += len(wrong)
+            taken = key_taken()
+            inject.send(outer(packet))
+            raw.settimeout(5)
+            equal(raw.recv(65536).hex(), WANT['packet under ' + section]['inner packet'].hex(),
+                  section)
+            equal(key_taken() - taken, 0 if counter else 32, f'{section}: taken')
+            check_epoch(BOB, 'in', section)
+            not_taken(inject, raw, [packet])
+    equal(ENDS[BOB].do('esp-get', dir='in', spi=0x01020308)['refused']['phase'] > 0, True, 'phase')
+    equal(accounts.problems_of_end(ENDS[BOB].show()), [])
+    return f'{len(example.EPOCHS)} packets, {forged} forged ones'
+
+
+def key_taken():
+    return ENDS[BOB].accounts()[STREAMS['a2b-key']]['taken']
+
+
+def flipped(packet, at):
+    return packet[:at] + bytes([packet[at] ^ 1]) + packet[at + 1:]
+
+
+def not_taken(inject, raw, packets):
+    """Packets that bob must refuse, and that cost nothing."""
+    taken = key_taken()
+    for packet in packets:
+        inject.send(outer(packet))
+    raw.settimeout(0.3)
+    no_packet(raw)
+    equal(key_taken(), taken, 'taken by what was refused')
 
 
 def no_packet(sock):
@@ -267,6 +379,7 @@ def test_tags():
 if __name__ == '__main__':
     try:
         set_up()
-        run([test_page, test_send, test_receive, test_keys, test_tags])
+        run([test_page, test_send, test_receive, test_keys, test_tags, test_send_epochs,
+             test_receive_epochs])
     finally:
         tear_down()

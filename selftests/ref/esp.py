@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""ESP packets under the cipher otp (DESIGN, "ESP wire format")."""
+"""ESP packets under the cipher otp (DESIGN, "ESP wire format"); epoch.py has the
+others."""
 import hmac as _hmac
 
 from primitives import be, poly1305
@@ -57,6 +58,14 @@ def trailer(payload, next_header):
     return bytes(range(1, pad + 1)) + bytes([pad, next_header])
 
 
+def untrail(text):
+    """(payload, next header) of a decrypted text."""
+    length, next_header = text[-2:]
+    if length + 2 > len(text) or text[-2 - length:-2] != bytes(range(1, length + 1)):
+        raise Refused('bad trailer')
+    return text[:-2 - length], next_header
+
+
 def keys_at(gen, stream, granule, text):
     """(r, s, pad) of the slice at a granule for a text of so many bytes."""
     offset = granule * GRANULE
@@ -103,10 +112,7 @@ def open_(gen, sender, packet, esn=False, high=0):
     want = poly1305(r, s, mac_input(aad(spi, seq, esn, iv), ciphertext))
     if not _hmac.compare_digest(want, icv):
         raise Refused('bad ICV')
-    text = xor(ciphertext, pad)
-    length, next_header = text[-2:]
-    if length + 2 > len(text) or text[-2 - length:-2] != bytes(range(1, length + 1)):
-        raise Refused('bad trailer')
+    payload, next_header = untrail(xor(ciphertext, pad))
     return {'spi': spi, 'seq': seq, 'stream': stream, 'granule': granule,
             'slice': slice_length(len(ciphertext)), 'next_header': next_header,
-            'payload': text[:-2 - length], 'text': len(text)}
+            'payload': payload, 'text': len(ciphertext)}

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The worked example of Documentation/wire-format.md."""
+"""The worked examples of Documentation/wire-format.md."""
 import re
 import struct
 
+import epoch
 import esp
 import keys
 from link import (CLASSES, CONTEXTS, GRANULE, STREAMS, Generation, generation, link_hash)
-from primitives import be, sha256
+from primitives import be, len16, sha256
 
 IDS = {'alice': 'alice.example', 'bob': 'bob.example'}
 NONCES = {'alice': bytes(range(16)), 'bob': bytes(range(0xf0, 0x100))}
@@ -52,6 +53,19 @@ PACKETS = {  # section: spi, sequence number, ESN, granule, inner packet
     'with ESN, late': (0x01020305, 1 << 32 | 2, True, 11,
                        echo('10.1.0.1', '10.2.0.3', 3, b'QKD one-time pad 003')),
 }
+SECRETS = {1: bytes(range(0x60, 0x80)), 2: bytes(range(0x80, 0xb0))}
+EPOCHS = {  # section: cipher, spi, sequence number, ESN, unit, counter, secret, inner packet
+    'aes': (2, 0x01020306, 1, False, 4, 0, 0,
+            echo('10.1.0.1', '10.2.0.4', 4, b'QKD AES-256-GCM 0001')),
+    'aes, second packet': (2, 0x01020306, 2, False, 4, 1, 0,
+                           echo('10.1.0.1', '10.2.0.4', 5, b'QKD AES-256-GCM 0002')),
+    'aes with ESN': (2, 0x01020307, 1 << 32 | 2, True, 36, 0, 0,
+                     echo('10.1.0.1', '10.2.0.5', 6, b'QKD AES-256-GCM 0003')),
+    'hybrid, secret 1': (3, 0x01020308, 1, False, 68, 0, 1,
+                         echo('10.1.0.1', '10.2.0.6', 7, b'QKD and ML-KEM 00001')),
+    'hybrid, secret 2': (3, 0x01020308, 2, False, 100, 0, 2,
+                         echo('10.1.0.1', '10.2.0.6', 8, b'QKD and ML-KEM 00002')),
+}
 KEYS = {  # section: stream, class, offset, size, context type, context
     'a key for export': ('a2b-key', 'export', 32, 32, 'none', b''),
     'a PPK': ('a2b-key', 'control', 64, 48, 'ppk', b'alice@example'),
@@ -74,6 +88,27 @@ def packet_example(gen, spi, seq, esn, granule, inner):
             'packet': packet}
 
 
+def epoch_example(gen, cipher, spi, seq, esn, unit, counter, number, inner):
+    stream, offset = STREAMS['a2b-key'], 32 * unit
+    secret = SECRETS.get(number, b'')
+    one = epoch.Epoch(gen, stream, unit, cipher, spi, number, secret)
+    packet = one.seal(counter, seq, inner, 4, esn)
+    out = {'inner packet': inner, 'text': inner + esp.trailer(inner, 4)}
+    if not counter:
+        data = gen.read(stream, offset, 32)
+        out['unit'] = data
+        if secret:
+            out.update({'secret': secret, 'IKM': data + len16(secret)})
+        out.update({'context': one.context, 'PRK': one.prk,
+                    'info of key': one.info(32, b'qkd key v1'), 'key': one.key,
+                    'info of base': one.info(12, b'qkd nonce v1'), 'base': one.base,
+                    'tag': be(one.tag, 1), 'key ID': one.ident()})
+    out.update({'nonce': one.nonce(counter), 'IV': packet[8:16],
+                'AAD': esp.aad(spi, seq, esn, packet[8:16]), 'ciphertext': packet[16:-16],
+                'ICV': packet[-16:], 'packet': packet})
+    return out
+
+
 def key_example(gen, stream, klass, offset, size, kind, context):
     what = (gen, STREAMS[stream], CLASSES[klass], offset, size, CONTEXTS[kind], context)
     units = {f'unit {i}': gen.read(STREAMS[stream], offset + 32 * i, 32)
@@ -85,7 +120,16 @@ def key_example(gen, stream, klass, offset, size, kind, context):
 
 
 def examples():
-    """section -> name -> bytes"""
+    """section -> name -> bytes, of all files"""
+    return {section: values for part in FILES.values() for section, values in part().items()}
+
+
+def aes_examples():
+    gen = make_generation()
+    return {'packet under ' + name: epoch_example(gen, *what) for name, what in EPOCHS.items()}
+
+
+def otp_examples():
     gen = make_generation()
     out = {'identities': {
         'nonce_alice': NONCES['alice'], 'nonce_bob': NONCES['bob'], 'L': gen.link,
@@ -101,6 +145,9 @@ def examples():
             'r': gen.confirm_r(number, 0), 's': s,
             'tag': gen.confirm_tag(number, offset, length, s)}
     return out
+
+
+FILES = {'otp.json': otp_examples, 'aes.json': aes_examples}     # in vectors/
 
 
 def as_hex(found):

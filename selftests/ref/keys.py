@@ -61,8 +61,8 @@ def units_of(size):
     return (size + UNIT - 1) // UNIT
 
 
-def info(gen, stream, klass, offset, size, context_type, context):
-    return (b'qkd key v1\0' + gen.link + gen.ident + be(stream, 1) + be(klass, 1) +
+def info(gen, stream, klass, offset, size, context_type, context, label=b'qkd key v1'):
+    return (label + b'\0' + gen.link + gen.ident + be(stream, 1) + be(klass, 1) +
             be(offset, 8) + be(size, 4) + be(context_type, 1) + len16(context))
 
 

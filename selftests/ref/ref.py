@@ -17,11 +17,15 @@ kernel) or from a file with the bytes of one stream (--bytes, --gstar, --gen,
     ref.py seal --seed-file F --gen 7 --role alice --granule 1 --spi 0x100 --seq 1 \\
                 --payload HEX --next-header 4
     ref.py open --seed-file F --gen 7 --role alice --packet HEX
+    ref.py epoch --seed-file F --gen 7 --role alice --unit 1 --spi 0x100 --cipher aes
+    ref.py seal ... --cipher hybrid --secret-number 1 --secret HEX --unit 1 --counter 0
+    ref.py open ... --cipher aes --supply UNITS
     ref.py check-pcap --seed-file F --gen 7 --pcap F [--plain F] [--ranges-out F]
+    ref.py check-pcap --seed-file F --gen 7 --pcap F --sas F [--epochs-out F]
     ref.py scan-ram --seed-file F --gen 7 --dump F --ranges F --expect none
     ref.py accounts FILE [PEER] [--link NAME --peer-link NAME] [--lossless]
     ref.py supply --seed-file F --gen 7 --stream a2b-pad --offset 0 --length 65536 --node DEV
-    ref.py vector [--section NAME]
+    ref.py vector [--section NAME | --file otp.json]
     ref.py selftest
 """
 import argparse
@@ -29,14 +33,18 @@ import json
 import os
 import struct
 import sys
+from collections import Counter
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import accounts                                             # noqa: E402
 import check                                                # noqa: E402
+import epoch                                                # noqa: E402
 import esp                                                  # noqa: E402
+import flows                                                # noqa: E402
 import keys                                                 # noqa: E402
 import link as links                                        # noqa: E402
+import pcap                                                 # noqa: E402
 import scan                                                 # noqa: E402
 import example                                              # noqa: E402
 
@@ -115,29 +123,79 @@ def cmd_tag(args, gen):
     print(gen.confirm_tag(args.stream, args.offset, args.length, args.s).hex())
 
 
+CIPHERS = {name: number for number, name in esp.CIPHERS.items()}
+
+
+def epoch_of(args, gen):
+    return epoch.Epoch(gen, links.stream_of(args.role, 'key'), args.unit, args.cipher,
+                       args.spi, args.secret_number, args.secret)
+
+
+def cmd_epoch(args, gen):
+    one = epoch_of(args, gen)
+    show(key_id=one.ident(), uuid=keys.uuid(one.ident()), key=one.key, base=one.base,
+         tag=f'{one.tag:02x}', context=one.context)
+
+
 def cmd_seal(args, gen):
-    packet = esp.seal(gen, args.role, args.granule, args.spi, args.seq, args.payload,
-                      args.next_header, args.esn)
+    if args.cipher == CIPHERS['otp']:
+        packet = esp.seal(gen, args.role, args.granule, args.spi, args.seq, args.payload,
+                          args.next_header, args.esn)
+    else:
+        packet = epoch_of(args, gen).seal(args.counter, args.seq, args.payload,
+                                          args.next_header, args.esn)
     print(packet.hex())
 
 
 def cmd_open(args, gen):
     try:
-        show(**esp.open_(gen, args.role, args.packet, args.esn, args.seq_high))
+        if args.cipher == CIPHERS['otp']:
+            show(**esp.open_(gen, args.role, args.packet, args.esn, args.seq_high))
+        else:
+            secrets = {args.secret_number: args.secret} if args.secret else {}
+            show(**epoch.open_(gen, args.role, args.packet, args.supply, args.cipher, secrets,
+                               args.esn, args.seq_high))
     except esp.Refused as why:
         sys.exit(f'refused: {why}')
 
 
+def write_json(path, value):
+    if path:
+        with open(path, 'w', encoding='ascii') as file:
+            json.dump(value, file)
+
+
+def check_flows(args, gen):
+    """The ciphers with epochs: what the SAs are is told by a file."""
+    with open(args.sas, encoding='ascii') as file:
+        capture = flows.Flows(gen, json.load(file))
+    if args.plain:
+        capture.inner = Counter()
+    for path in args.pcap:
+        capture.read(path)
+    result = capture.summary()
+    if args.plain:
+        capture.inner.subtract(pcap.ip_packets(args.plain))
+        result['missing_plain'] = sum((+capture.inner).values())
+    write_json(args.ranges_out, capture.ranges())
+    if args.epochs_out:
+        write_json(args.epochs_out, capture.epoch_list())
+    print(json.dumps(result))
+    bad = sum(capture.refused.values()) > args.allow_refused
+    return int(bad or bool(result['problems']) or result.get('missing_plain', 0) > 0 or
+               result['packets'] < args.min_packets)
+
+
 def cmd_check_pcap(args, gen):
+    if args.sas:
+        return check_flows(args, gen)
     capture = check.Capture(gen, args.esn)
     for path in args.pcap:
         capture.read(path)
     result = capture.summary()
     if args.plain:
         result['missing_plain'] = capture.missing_plain(args.plain)
-    if args.ranges_out:
-        with open(args.ranges_out, 'w', encoding='ascii') as file:
-            json.dump(capture.ranges(), file)
+    write_json(args.ranges_out, capture.ranges())
     print(json.dumps(result))
     bad = sum(capture.refused.values()) > args.allow_refused
     return int(bad or result['reused'] > 0 or result['clear'] > 0 or
@@ -206,7 +264,7 @@ def cmd_vector(args, gen):
     if args.section:
         print(example.block(args.section))
     else:
-        print(json.dumps(example.as_hex(example.examples()), indent=1))
+        print(json.dumps(example.as_hex(example.FILES[args.file]()), indent=1))
 
 
 def cmd_selftest(args, gen):
@@ -239,6 +297,10 @@ def arguments():
     packet = argparse.ArgumentParser(add_help=False)
     packet.add_argument('--role', type=one_of(links.ROLES), default=1, help='sender')
     packet.add_argument('--esn', action='store_true')
+    packet.add_argument('--cipher', type=one_of(CIPHERS), default=1)
+    packet.add_argument('--unit', type=number, default=1, help='of the epoch')
+    packet.add_argument('--secret', type=bytes.fromhex, default=b'', help='hex, of hybrid')
+    packet.add_argument('--secret-number', type=number, default=0)
 
     def command(name, function, *parents, needs_source=True):
         sub = commands.add_parser(name, parents=[*([source] if needs_source else []), *parents])
@@ -252,8 +314,10 @@ def arguments():
     command('resolve', cmd_resolve, context).add_argument('--id', type=bytes.fromhex)
     command('id', cmd_id, needs_source=False).add_argument('ident', type=bytes.fromhex)
     command('tag', cmd_tag, place).add_argument('--s', type=bytes.fromhex, required=True)
+    command('epoch', cmd_epoch, packet).add_argument('--spi', type=number, required=True)
     sub = command('seal', cmd_seal, packet)
-    sub.add_argument('--granule', type=number, required=True)
+    sub.add_argument('--granule', type=number, default=1, help='under otp')
+    sub.add_argument('--counter', type=number, default=0, help='under aes and hybrid')
     sub.add_argument('--spi', type=number, required=True)
     sub.add_argument('--seq', type=number, required=True)
     sub.add_argument('--payload', type=bytes.fromhex, required=True, help='hex')
@@ -261,10 +325,14 @@ def arguments():
     sub = command('open', cmd_open, packet)
     sub.add_argument('--packet', type=bytes.fromhex, required=True, help='hex')
     sub.add_argument('--seq-high', type=number, default=0)
+    sub.add_argument('--supply', type=number, default=1 << 17,
+                     help="end of the receiver's supply, in units")
     sub = command('check-pcap', cmd_check_pcap)
     sub.add_argument('--pcap', action='append', required=True)
     sub.add_argument('--plain', help='capture that must have every decrypted packet')
     sub.add_argument('--esn', action='store_true')
+    sub.add_argument('--sas', help='JSON: what the SAs are, see flows.py')
+    sub.add_argument('--epochs-out', help='each epoch with its key ID')
     sub.add_argument('--allow-refused', type=number, default=0, help='packets, e.g. forged')
     sub.add_argument('--min-packets', type=number, default=1)
     sub.add_argument('--ranges-out', help='the slices used, for scan-ram')
@@ -286,6 +354,7 @@ def arguments():
                      help='16 bytes for the tag, of a link with confirmation')
     sub = command('vector', cmd_vector, needs_source=False)
     sub.add_argument('--section', help='as it stands in Documentation/wire-format.md')
+    sub.add_argument('--file', choices=example.FILES, default='otp.json', help='in vectors/')
     command('selftest', cmd_selftest, needs_source=False)
     return parser.parse_args()
 

@@ -5,7 +5,9 @@ import tempfile
 
 import accounts
 import check
+import epoch
 import esp
+import flows
 import keys
 import link
 import pcap
@@ -40,6 +42,22 @@ CHACHA = (  # RFC 8439, A.1 vectors 1 and 2: blocks 0 and 1 of the zero key
     '29b721769ce64e43d57133b074d839d531ed1f28510afb45ace10a1f4b794d6f')
 
 
+GCM = (  # McGrew and Viega, "The Galois/Counter Mode of Operation", cases 13, 14 and 16:
+    # key, nonce, text, associated data, ciphertext, tag
+    ('00' * 32, '00' * 12, '', '', '', '530f8afbc74536b9a963b4f1c4cb738b'),
+    ('00' * 32, '00' * 12, '00' * 16, '', 'cea7403d4d606b6e074ec5d3baf39d18',
+     'd0d1c8a799996bf0265b98b5d48ab919'),
+    ('feffe9928665731c6d6a8f9467308308' * 2, 'cafebabefacedbaddecaf888',
+     'd9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72'
+     '1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39',
+     'feedfacedeadbeeffeedfacedeadbeefabaddad2',
+     '522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa'
+     '8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662',
+     '76fc6ece0f4e1768cddf8853bb2d551b'),
+)
+SECRETS = {1: bytes(range(32)), 2: bytes(range(32, 96))}
+
+
 def poly_vectors():
     for r, s, text, want in POLY:
         r, s, text = bytes.fromhex(r), bytes.fromhex(s), bytes.fromhex(text)
@@ -64,6 +82,12 @@ def chacha_vectors():
     whole = chacha20(key, 0, 4096)
     for at, length in ((0, 1), (1, 63), (63, 2), (64, 64), (100, 1000), (4095, 1), (7, 0)):
         assert chacha20(key, at, length) == whole[at:at + length]
+
+
+def gcm_vectors():
+    for vector in GCM:
+        key, nonce, text, associated, ciphertext, tag = map(bytes.fromhex, vector)
+        assert epoch.gcm(key, nonce, text, associated) == (ciphertext, tag)
 
 
 def key_ids():
@@ -109,6 +133,130 @@ def packets():
             assert fits
         except esp.Refused:
             assert not fits
+
+
+def refused(why, call, *args, **values):
+    try:
+        call(*args, **values)
+    except esp.Refused as reason:
+        assert str(reason) == why, f'{reason}, not {why}'
+        return
+    raise AssertionError(f'not refused: {why}')
+
+
+def windows():
+    """The epoch of an IV around the end of supply."""
+    for end in (1, 131072, 393216, 1 << 19, (1 << 19) + 77, (1 << 33) + 5):
+        for unit in (end - 393216, end - 1, end, end + 131071):
+            assert epoch.expand(unit % (1 << 19), end) == unit
+        assert epoch.expand((end + 131072) % (1 << 19), end) == end - 393216
+    iv = epoch.iv_pack(7, 3, (1 << 19) + 5, 0xab, 0xfffffffe, 1)
+    assert iv.hex() == 'f80005abfffffffe'
+    assert epoch.iv_parse(iv) == (3, 3, 1, 5, 0xab, 0xfffffffe)
+    try:
+        epoch.iv_pack(7, 2, 1, 0, 1 << 32)
+    except ValueError:
+        return
+    raise AssertionError('a counter past its end')
+
+
+def epochs():
+    """Packets under aes and hybrid."""
+    gen = link.Emulated(b'seed', 7)
+    for role in link.ROLES.values():
+        stream = link.stream_of(role, 'key')
+        for cipher, number in ((2, 0), (3, 1), (3, 2)):
+            for esn, size in ((False, 0), (True, 1), (False, 14), (True, 15), (True, 65000)):
+                one = epoch.Epoch(gen, stream, 2049, cipher, 0x1234, number,
+                                  SECRETS.get(number, b''))
+                packet = one.seal(size, 1 << 32 | 5, bytes(size), 59, esn)
+                what = {'cipher': cipher, 'secrets': SECRETS, 'esn': esn, 'high': 1}
+                found = epoch.open_(gen, role, packet, 3000, **what)
+                assert found['payload'] == bytes(size) and found['unit'] == 2049
+                assert (found['counter'], found['number']) == (size, number)
+                assert keys.unpack(found['key_id'])['units'] == 1
+                refused('ahead of supply', epoch.open_, gen, role, packet, 2049, **what)
+                for at in (0, 7, 8, 9, 10, 11, 15, 16, len(packet) - 1):
+                    wrong = bytearray(packet)
+                    wrong[at] ^= 1
+                    try:
+                        epoch.open_(gen, role, bytes(wrong), 3000, **what)
+                    except esp.Refused:
+                        continue
+                    raise AssertionError(f'byte {at} is not covered')
+    refused("the epoch is a segment's head", epoch.Epoch, gen, 1, 2048, 2, 5)
+    one = epoch.Epoch(gen, 1, 5, 2, 0x1234)
+    assert one.key == keys.derive(gen, 1, 2, 160, 32, 1, bytes.fromhex('020000123400000000'))
+    assert len({epoch.Epoch(gen, *what).key for what in (
+        (1, 5, 2, 0x1234), (1, 5, 2, 0x1235), (1, 6, 2, 0x1234), (3, 5, 2, 0x1234),
+        (1, 5, 3, 0x1234, 1, SECRETS[1]), (1, 5, 3, 0x1234, 3, SECRETS[1]),
+        (1, 5, 3, 0x1234, 1, SECRETS[2]))}) == 7
+    assert len({one.nonce(counter) for counter in (0, 1, 1 << 31, (1 << 32) - 1)}) == 4
+
+
+def flow(gen, spi, role, cipher, first, per, count, esn=False, seq=1, number=0):
+    """Packets of one SA, `per` in each epoch."""
+    unit, out = first, []
+    while len(out) < count:
+        if not unit % 2048:
+            unit += 1
+        one = epoch.Epoch(gen, link.stream_of(role, 'key'), unit, cipher, spi, number,
+                          SECRETS.get(number, b''))
+        for counter in range(per):
+            out.append(one.seal(counter, seq + len(out), bytes(20), 4, esn))
+        unit += 1
+    return out[:count]
+
+
+def flow_sas(**more):
+    return [{'spi': '0x1001', 'role': 'alice', 'cipher': 'aes', 'esn': True, **more},
+            {'spi': 0x1002, 'role': 'bob', 'cipher': 'hybrid',
+             'secrets': {'1': SECRETS[1].hex(), '2': SECRETS[2].hex()}},
+            {'spi': 0x1003, 'role': 'alice', 'cipher': 'otp', 'on_empty': True}]
+
+
+def checked(gen, packets, **more):
+    found = flows.Flows(gen, flow_sas(**more))
+    for packet in packets:
+        found.add(packet)
+    return found
+
+
+def captured_flows():
+    """Captures of SAs with epochs: what is sound, and each thing that is not."""
+    gen = link.Emulated(b'seed', 7)
+    aes = flow(gen, 0x1001, 1, 2, (1 << 19) - 10, 3, 60, True, (1 << 32) - 30)
+    hybrid = flow(gen, 0x1002, 2, 3, 1, 2, 10, number=1) + \
+        flow(gen, 0x1002, 2, 3, 33, 2, 10, seq=11, number=2)
+    pad = [esp.seal(gen, 1, granule, 0x1003, seq, bytes(20), 4)
+           for seq, granule in ((1, 1), (2, 9), (4, 17))]
+    empty = flow(gen, 0x1003, 1, 2, (1 << 19) + 100, 1, 1, seq=3)
+    late = [aes[0], aes[2], aes[1], *aes[3:], aes[5], *hybrid, *pad, *empty]
+    found = checked(gen, late, rekey_packets=3).summary()
+    assert not found['problems'] and not found['refused'], found
+    assert (found['packets'], found['duplicates'], found['epochs']) == (84, 1, 31), found
+    assert found['sas'][1]['secrets'] == {1: 5, 2: 5}
+    assert found['sas'][2]['packets'] == {'otp': 3, 'aes': 1}
+    assert found['sas'][0]['last_seq'] == (1 << 32) + 29
+    assert len(checked(gen, late).ranges()) == 34
+
+    assert checked(gen, aes, rekey_packets=2).problems == {
+        'an epoch is longer than it should be': 20}
+    one = epoch.Epoch(gen, 1, 50, 2, 0x1001)
+    twice = [one.seal(0, seq, bytes(20), 4, True) for seq in (1, 2)]
+    assert checked(gen, twice).all_problems() == {
+        'a counter served two packets': 1, 'a nonce repeats under a key': 1}
+    other = epoch.Epoch(gen, 1, 50, 2, 0x1003).seal(0, 1, bytes(20), 4)
+    assert checked(gen, [twice[0], other]).all_problems() == {'a unit made two keys': 1}
+    both = [epoch.Epoch(gen, 3, 50, 3, 0x1002, n, SECRETS[n]).seal(0, n, bytes(20), 4)
+            for n in (1, 2)]
+    assert checked(gen, both).all_problems() == {'a unit made two keys': 1}
+    overlap = [esp.seal(gen, 1, granule, 0x1003, 1, bytes(20), 4) for granule in (1, 3)]
+    assert checked(gen, overlap).all_problems() == {'a byte of pad served two packets': 1}
+    forged = checked(gen, [bytes(8) + aes[0][8:], aes[0][:-1] + bytes([aes[0][-1] ^ 1]),
+                           *flow(gen, 0x1001, 1, 3, 1, 1, 1, True, number=1),
+                           *flow(gen, 0x1001, 2, 2, 1, 1, 1, True)])
+    assert not forged.epochs and sum(forged.refused.values()) == 4
 
 
 def captures():
@@ -159,8 +307,8 @@ def identities():
     assert accounts.problems_of_end({'name': 'a', 'stat': [dict(tx, live=1)]})
 
 
-TESTS = (poly_vectors, hkdf_vectors, chacha_vectors, key_ids, packets, captures, memory,
-         identities)
+TESTS = (poly_vectors, hkdf_vectors, chacha_vectors, gcm_vectors, key_ids, packets, windows,
+         epochs, captures, captured_flows, memory, identities)
 
 
 def main():
