@@ -2,65 +2,50 @@
 /* The operations esp-add, -replace, -set, -del, -flush, -get and -dump. */
 #include "netlink.h"
 
-/* The link of a request by an administrator. */
-static struct qkd_link *admin_link(struct sk_buff *skb, struct genl_info *info)
+static int esp_new(struct qkd_link *link, struct genl_info *info,
+		   struct sk_buff *reply, bool replace)
 {
-	int err = qkd_nl_admin(skb, info->extack);
-
-	return err ? ERR_PTR(err) : qkd_nl_link(info);
-}
-
-static int esp_add(struct qkd_link *link, struct genl_info *info,
-		   const struct qkd_esp_config *cfg, bool replace)
-{
-	struct sk_buff *reply;
+	struct qkd_esp_config cfg = {};
 	u64 number;
-	void *hdr;
 	int err;
 
-	reply = qkd_nl_reply_new(info, &hdr);
-	if (!reply)
-		return -ENOMEM;
-	err = qkd_esp_add(link, cfg, replace, &number, info->snd_portid,
+	err = qkd_nl_esp_new(info, &cfg);
+	if (err)
+		return err;
+	err = qkd_esp_add(link, &cfg, replace, &number, info->snd_portid,
 			  info->snd_seq, info->extack);
+	qkd_secret_free(cfg.secret);
 	if (err) {
-		/* Its fallback takes key at once. */
+		/* What falls back on an epoch takes its key at once. */
 		qkd_nl_blame(info, err == -ENOKEY ? QKD_A_ESP_ON_EMPTY :
 						    QKD_A_ESP_SPI);
-		nlmsg_free(reply);
 		return err;
 	}
 	/* A new message has room for this. */
 	nla_put_u64_64bit(reply, QKD_A_ESP_SA, number, QKD_A_ESP_PAD);
-	genlmsg_end(reply, hdr);
-	return genlmsg_reply(reply, info);
+	return 0;
 }
 
-static int esp_new(struct sk_buff *skb, struct genl_info *info, bool replace)
+static int esp_add(struct qkd_link *link, struct genl_info *info,
+		   struct sk_buff *reply)
 {
-	struct qkd_esp_config cfg = {};
-	struct qkd_link *link;
-	int err;
-
-	link = admin_link(skb, info);
-	if (IS_ERR(link))
-		return PTR_ERR(link);
-	err = qkd_nl_esp_new(info, &cfg);
-	if (!err)
-		err = esp_add(link, info, &cfg, replace);
-	qkd_secret_free(cfg.secret);
-	qkd_link_put(link);
-	return err;
+	return esp_new(link, info, reply, false);
 }
 
 int qkd_nl_esp_add_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	return esp_new(skb, info, false);
+	return qkd_nl_answer(qkd_nl_admin_link(skb, info), info, esp_add);
+}
+
+static int esp_replace(struct qkd_link *link, struct genl_info *info,
+		       struct sk_buff *reply)
+{
+	return esp_new(link, info, reply, true);
 }
 
 int qkd_nl_esp_replace_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	return esp_new(skb, info, true);
+	return qkd_nl_answer(qkd_nl_admin_link(skb, info), info, esp_replace);
 }
 
 /* What esp-set may change depends on what the SA is. */
@@ -95,12 +80,11 @@ static int esp_change(struct qkd_link *link, struct genl_info *info, u32 dir,
 
 int qkd_nl_esp_set_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	struct qkd_link *link;
+	struct qkd_link *link = qkd_nl_admin_link(skb, info);
 	__be32 spi;
 	u32 dir;
 	int err;
 
-	link = admin_link(skb, info);
 	if (IS_ERR(link))
 		return PTR_ERR(link);
 	err = qkd_nl_esp_id(info, &dir, &spi);
@@ -112,12 +96,11 @@ int qkd_nl_esp_set_doit(struct sk_buff *skb, struct genl_info *info)
 
 int qkd_nl_esp_del_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	struct qkd_link *link;
+	struct qkd_link *link = qkd_nl_admin_link(skb, info);
 	__be32 spi;
 	u32 dir;
 	int err;
 
-	link = admin_link(skb, info);
 	if (IS_ERR(link))
 		return PTR_ERR(link);
 	err = qkd_nl_esp_id(info, &dir, &spi);
@@ -409,50 +392,31 @@ static int fill_sa(struct sk_buff *skb, struct qkd_sa *sa)
 	return fill_config(skb, &cfg);
 }
 
-static int reply_sa(struct genl_info *info, struct qkd_sa *sa)
+static int esp_get(struct qkd_link *link, struct genl_info *info,
+		   struct sk_buff *reply)
 {
-	struct sk_buff *reply;
-	void *hdr;
-	int err;
-
-	reply = qkd_nl_reply_new(info, &hdr);
-	if (!reply)
-		return -ENOMEM;
-	err = fill_sa(reply, sa);
-	if (err) {
-		nlmsg_free(reply);
-		return err;
-	}
-	genlmsg_end(reply, hdr);
-	return genlmsg_reply(reply, info);
-}
-
-int qkd_nl_esp_get_doit(struct sk_buff *skb, struct genl_info *info)
-{
-	struct qkd_link *link;
 	struct qkd_sa *sa;
 	__be32 spi;
 	u32 dir;
 	int err;
 
-	link = admin_link(skb, info);
-	if (IS_ERR(link))
-		return PTR_ERR(link);
 	err = qkd_nl_esp_id(info, &dir, &spi);
 	if (err)
-		goto put_link;
+		return err;
 	sa = qkd_esp_get(link, dir, spi);
 	if (!sa) {
 		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[QKD_A_ESP_SPI],
 				    "link has no SA with this SPI in this direction");
-		err = -ENOENT;
-		goto put_link;
+		return -ENOENT;
 	}
-	err = reply_sa(info, sa);
+	err = fill_sa(reply, sa);
 	qkd_sa_put(sa);
-put_link:
-	qkd_link_put(link);
 	return err;
+}
+
+int qkd_nl_esp_get_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	return qkd_nl_answer(qkd_nl_admin_link(skb, info), info, esp_get);
 }
 
 /**

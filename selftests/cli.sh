@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The qkd command: every subcommand and keyword, help, JSON, error lines, exit
 # codes, and where key may be written.
-# timeout: 400
+# timeout: 600
 
 . "$(dirname "$0")/lib.sh"
 
@@ -562,6 +562,33 @@ rekey_events()
 	return $failed
 }
 
+# An SA that runs out of pad says so, and that it has some again.
+esp_fallback()
+{
+	local pid failed=0
+
+	qkd esp replace src 192.0.2.1 dst 192.0.2.9 spi 0x2001 dir out dev qkd0 cipher otp \
+		mode tunnel reqid 7 on-empty aes && ip link set d0 mtu 9000 || return
+	qkd monitor >events.text &
+	pid=$!
+	sleep 1
+	qkd link set qkd0 stop
+	wait_for 30 eval 'ping -q -f -s 8900 -c 200 -w 5 10.9.0.1
+		grep -q "qkd0: sa-fallback .*spi 0x00002001 dir out" events.text' || failed=1
+	json 'd[0]["fallback"] and d[0]["fallback_packets"] > 0 and
+	      d[0]["refused"]["no_key"] == 0 and d[0]["epoch"]["packets"] > 0' \
+		qkd -j -s esp show spi 0x2001 || failed=1
+	qkd -s esp show spi 0x2001 | grep -qE 'fallback-packets [0-9]+ fallback$' || failed=1
+	qkd link set qkd0 start
+	wait_for 30 eval 'ping -q -c 1 -w 1 10.9.0.1
+		grep -q "qkd0: sa-restored .*spi 0x00002001 dir out" events.text' || failed=1
+	json 'not d[0]["fallback"]' qkd -j -s esp show spi 0x2001 || failed=1
+	kill $pid
+	wait
+	[ $failed = 0 ] || cat events.text
+	return $failed
+}
+
 hybrid()
 {
 	qkd esp add src 192.0.2.9 dst 192.0.2.1 spi 0x2003 dir in dev qkd0 cipher hybrid \
@@ -756,7 +783,7 @@ abbreviations()
 }
 
 ktap_print_header
-ktap_set_plan 47
+ktap_set_plan 48
 
 check "help and version" helps
 check "a pair is added" add_pair
@@ -803,6 +830,7 @@ check "changed" esp_set
 check "sent through" traffic
 check "their epochs in numbers" esp_statistics
 check "and as events" rekey_events
+check "without pad" esp_fallback
 check "external secrets" esp_secret
 check "who reads a secret cannot be dumped" esp_secret_no_dumps
 check "flush" esp_flush
