@@ -78,26 +78,6 @@ matrix()
 	ESN=
 }
 
-# captured FILE COMMAND...
-captured()
-{
-	local file=$1 tcpdump rc=0
-	shift
-
-	ip netns exec alice tcpdump -i va -B 65536 -s 0 -w "$file" esp >/tmp/tcpdump 2>&1 &
-	tcpdump=$!
-	wait_for 20 grep -q '^tcpdump: listening' /tmp/tcpdump
-	"$@" || rc=$?
-	sleep 1
-	kill $tcpdump
-	wait $tcpdump
-	grep -q '^0 packets dropped by kernel' /tmp/tcpdump || {
-		cat /tmp/tcpdump
-		return 1
-	}
-	return $rc
-}
-
 shake()
 {
 	in_alice tc qdisc add dev va root netem delay 4ms reorder 5% duplicate 1% limit 10000
@@ -177,16 +157,6 @@ ids()
 same_ids()
 {
 	[ "$(ids)" = "$(cat "$OUT/live")" ]
-}
-
-ends_agree()
-{
-	in_alice qkd link set qkd0 stop
-	in_bob qkd link set qkd0 stop
-	sleep 0.5
-	in_alice qkd -j -s link show qkd0 >/tmp/alice.json
-	in_bob qkd -j -s link show qkd0 >/tmp/bob.json
-	python3 "$HERE/ref/ref.py" accounts /tmp/alice.json /tmp/bob.json
 }
 
 # pinged COUNT INTERVAL: pings, all answered
@@ -347,6 +317,7 @@ ktap_print_header
 ktap_set_plan $((1 + 32 + 4 + 4 + 3 + 16))
 wire_up
 ESN=
+addresses 4 tunnel
 check "a link comes up" link_up 200mbit
 matrix
 

@@ -209,6 +209,37 @@ tell()
 	done
 }
 
+# ends_agree [--lossless]: the accounting identities, at rest
+ends_agree()
+{
+	in_alice qkd link set qkd0 stop
+	in_bob qkd link set qkd0 stop
+	sleep 0.5
+	in_alice qkd -j -s link show qkd0 >/tmp/alice.json
+	in_bob qkd -j -s link show qkd0 >/tmp/bob.json
+	python3 "$(dirname "$0")/ref/ref.py" accounts "$@" /tmp/alice.json /tmp/bob.json
+}
+
+# captured FILE COMMAND...: with all ESP on the wire in FILE
+captured()
+{
+	local file=$1 tcpdump rc=0
+	shift
+
+	ip netns exec alice tcpdump -i va -B 65536 -s 0 -w "$file" esp >/tmp/tcpdump 2>&1 &
+	tcpdump=$!
+	wait_for 20 grep -q '^tcpdump: listening' /tmp/tcpdump
+	"$@" || rc=$?
+	sleep 1
+	kill $tcpdump
+	wait $tcpdump
+	grep -q '^0 packets dropped by kernel' /tmp/tcpdump || {
+		cat /tmp/tcpdump
+		return 1
+	}
+	return $rc
+}
+
 # python_checks SCRIPT [ARG...]: passes its "ok - ..." and "not ok - ..." on
 python_checks()
 {

@@ -80,14 +80,6 @@ disturbed()
 		[ "$(sa bob in .refused.not_here)" -eq 0 ]
 }
 
-# ends_agree [--lossless]: the accounting identities, at rest
-ends_agree()
-{
-	in_alice qkd -j -s link show qkd0 >/tmp/alice.json
-	in_bob qkd -j -s link show qkd0 >/tmp/bob.json
-	python3 "$HERE/ref/ref.py" accounts "$@" /tmp/alice.json /tmp/bob.json
-}
-
 # No pad left: nothing is sent, least of all in clear, and the reason counts.
 runs_dry()
 {
