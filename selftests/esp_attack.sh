@@ -48,7 +48,7 @@ ends_agree()
 }
 
 ktap_print_header
-ktap_set_plan $((1 + 7 + 1 + 7 + 1 + 13 + 2 + 5 + 5 + 4 + 1 + 2 + 2 + 1 + 9))
+ktap_set_plan $((1 + 7 + 1 + 7 + 1 + 13 + 2 + 5 + 5 + 4 + 1 + 2 + 1 + 1 + 2 + 2 + 1 + 9))
 head -c 32 /dev/urandom >/tmp/seed
 for i in 1 2 3; do
 	head -c 32 /dev/zero | tr '\0' "\\00$i" >/tmp/secret.$i
@@ -61,6 +61,9 @@ attacks iv_bits ciphers hybrid_for_aes unallocated reflected two_addresses copie
 tunnel_down
 check "aes, an epoch per packet" sas_up aes 1
 attacks flood
+tunnel_down
+check "aes with ESN, ten packets an epoch" sas_up aes 10 esn
+attacks iv_bits rewound
 tunnel_down
 check "aes, ten packets an epoch" sas_up aes 10
 attacks rewound control
