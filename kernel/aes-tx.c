@@ -137,7 +137,7 @@ static bool tx_next(struct qkd_aes *aes, struct qkd_epoch *old, u64 now)
 		if (age)
 			tx->interval = qkd_aes_mean(tx->interval, age);
 		WRITE_ONCE(tx->cur, next);
-		WRITE_ONCE(tx->told, 0);
+		WRITE_ONCE(tx->told, now);	/* by the packet that is here */
 		clear_bit(AES_TX_RENEW, &tx->flags);
 	}
 	few = 2 * tx->nready < tx->depth;
@@ -237,6 +237,8 @@ static void tx_publish(struct qkd_aes *aes, struct qkd_epoch *ep)
 	if (!late) {
 		list_add_tail(&ep->ready, &aes->tx.ready);
 		WRITE_ONCE(aes->tx.nready, aes->tx.nready + 1);
+		/* Under otp a packet takes it up now, and so shows it. */
+		WRITE_ONCE(aes->tx.told, 0);
 	}
 	spin_unlock_bh(&aes->lock);
 	if (late)

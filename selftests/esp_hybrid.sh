@@ -51,19 +51,24 @@ replace()
 		sleep 0.3 && next_secret alice out "$1" && next_secret bob out "$1"
 }
 
+under_way()
+{
+	[ "$(sa alice out .packets)" -gt 100 ]
+}
+
 # replaced_under_traffic NUMBER
 replaced_under_traffic()
 {
 	local burst before
 
-	python3 "$HERE/esp_burst.py" "$(scaled 30000)" "$IN_A" "$IN_B" --flying 48 &
+	python3 "$HERE/esp_burst.py" "$(scaled 100000)" "$IN_A" "$IN_B" --flying 48 &
 	burst=$!
-	sleep 1
+	# The traffic is there before, and goes on after.
+	wait_for 20 under_way && replace "$1" || return
 	before=$(sa alice out .packets)
-	replace "$1" || return
 	wait $burst || return
-	# the traffic was there before, and went on after
-	[ "$before" -gt 0 ] && python3 "$HERE/esp_burst.py" 50 "$IN_A" "$IN_B" &&
+	[ "$(sa alice out .packets)" -gt "$before" ] &&
+		python3 "$HERE/esp_burst.py" 50 "$IN_A" "$IN_B" &&
 		[ "$(sa alice out .epoch.secret_number)" -eq "$1" ] &&
 		[ "$(sa alice in .epoch.secret_number)" -eq "$1" ] &&
 		refused_nothing alice && refused_nothing bob && return
@@ -127,7 +132,8 @@ head -c 32 /dev/urandom >"$OUT/secret1"
 head -c 1024 /dev/urandom >"$OUT/secret2"
 head -c 64 /dev/urandom >"$OUT/secret3"
 head -c 64 /dev/urandom >"$OUT/secret4"
-{ head -c 31 "$OUT/secret1"; printf '\252'; } >"$OUT/wrong"
+head -c 31 "$OUT/secret1" >"$OUT/short"
+{ cat "$OUT/short"; tail -c 1 "$OUT/secret1" | tr '\000-\377' '\001-\377\000'; } >"$OUT/wrong"
 
 check "single ends with a seed come up" \
 	seeded_up 300mbit "$OUT/seed" "$QKD_GEN" key-capacity 4M pad-capacity 2M
@@ -145,7 +151,7 @@ refuses "a number that is not the next one" "not the next one" next_secret alice
 check "what was refused has changed nothing" \
 	python3 "$HERE/esp_burst.py" 50 "$IN_A" "$IN_B"
 refuses "a sender's next secret that is too short" "32" \
-	in_alice qkd esp set spi $SPI_A2B dir out dev qkd0 secret-file /dev/null secret-number 3
+	in_alice qkd esp set spi $SPI_A2B dir out dev qkd0 secret-file "$OUT/short" secret-number 3
 if [ "$QKD_SCALE" -ge 100 ]; then
 	check "a minute after the switch the old secret has gone" \
 		wait_for 90 next_secret bob in 3

@@ -8,6 +8,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/esp_lib.sh"
 
+# An emulated machine that has to share its host may take its time.
 PARK="park-time 1s"
 
 # one_way CIPHER OUT-PARAMETERS IN-PARAMETERS: alice to bob as said, back plainly
@@ -16,10 +17,10 @@ one_way()
 	CIPHER=$1
 	addresses 4 tunnel
 	# shellcheck disable=SC2086
-	sa_add alice out $SPI_A2B $A $B tunnel $PARK $2 &&
-		sa_add bob in $SPI_A2B $A $B tunnel replay-window 512 $PARK $3 &&
-		sa_add bob out $SPI_B2A $B $A tunnel $PARK $3 &&
-		sa_add alice in $SPI_B2A $B $A tunnel replay-window 512 $PARK $3 || return
+	sa_add alice out $SPI_A2B $A $B tunnel $2 &&
+		sa_add bob in $SPI_A2B $A $B tunnel replay-window 512 $3 &&
+		sa_add bob out $SPI_B2A $B $A tunnel $3 &&
+		sa_add alice in $SPI_B2A $B $A tunnel replay-window 512 $3 || return
 	policies alice tunnel $A $B $IN_A $IN_B
 	policies bob tunnel $B $A $IN_B $IN_A
 }
@@ -38,9 +39,11 @@ refused_a_ping()
 	! in_alice ping -n -q -c 1 -W 1 "$IN_B" >/dev/null
 }
 
+# At both ends: what one end has of a single emulated end, the other must have.
 supply()
 {
 	in_alice qkd link set qkd0 "$1"
+	in_bob qkd link set qkd0 "$1"
 	sleep 0.5
 }
 
@@ -207,7 +210,7 @@ not_allowed()
 # An SA that could not fall back is not made.
 without_key()
 {
-	in_alice qkd link add qkd1 type emu rate 100kbit peer name qkd1 netns bob || return
+	in_alice qkd link add qkd1 type emu rate 1kbit peer name qkd1 netns bob || return
 	in_alice qkd link set qkd1 stop
 	in_alice qkd esp add src $A dst 10.1.0.9 spi 0x3001 dir out dev qkd1 cipher otp \
 		mode tunnel on-empty aes
@@ -224,30 +227,31 @@ check "single ends with a seed come up" \
 events alice
 
 check "aes, on-empty aes: SAs are added" one_way aes \
-	"on-empty aes rekey-packets 1 epoch-packets 600" ""
+	"on-empty aes rekey-packets 1 epoch-packets 600 $PARK" "$PARK"
 check "without key it stays on its last epoch" stays
 check "up to epoch-packets" up_to_packets
 check "and begins a new one when there is key" comes_back
 tunnel_down
 check "aes, on-empty aes, with epoch-time" one_way aes \
-	"on-empty aes rekey-packets 1 epoch-time 3s" ""
+	"on-empty aes rekey-packets 1 epoch-time 3s $PARK" "$PARK"
 check "without key it stays on its last epoch up to epoch-time" up_to_time
 tunnel_down
 supply start
 wait_for 20 key_is_there 4096
-check "aes, on-empty block" one_way aes "rekey-packets 1" ""
+check "aes, on-empty block" one_way aes "rekey-packets 1 $PARK" "$PARK"
 check "without key it blocks at once" blocks_at_once
 tunnel_down
 supply start
 wait_for 20 key_is_there 4096
 
 : >/tmp/events.alice
-check "otp, on-empty aes: SAs are added" one_way otp "on-empty aes" "on-empty aes"
+check "otp, on-empty aes: SAs are added" one_way otp "on-empty aes $PARK" \
+	"on-empty aes $PARK"
 check "otp without pad goes on under AES, and comes back by itself" \
 	captured "$OUT/onempty.pcap" out_and_back
 check "nothing was refused by the receiver" refused_nothing bob
 tunnel_down
-check "otp, a receiver without on-empty aes" one_way otp "on-empty aes" ""
+check "otp, a receiver without on-empty aes" one_way otp "on-empty aes $PARK" ""
 check "it refuses packets under AES, and takes those under the pad" not_allowed
 tunnel_down
 refuses "otp, on-empty aes, on a link without key" "no key" without_key
