@@ -46,8 +46,11 @@ def main():
     alice, bob = wire.udp('alice', mine), wire.udp('bob', theirs, 7)
     sizes = EDGES + [min(int(rng.expovariate(1 / 3000)), 65000) for _ in range(count)]
     flying, got, at, late = {}, 0, 0, set()
+    otp = wire.is_otp()
     while at < len(sizes) or flying:
         while at < len(sizes) and len(flying) < WINDOW:
+            if otp and at % wire.BURST == 0:
+                wire.wait_for_pad()
             data = at.to_bytes(4, 'big') + os.urandom(sizes[at])
             send(alice, data, rng, (theirs, 7))
             flying[at] = data

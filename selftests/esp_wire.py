@@ -17,6 +17,7 @@ HEADER, IV, ICV = 8, 8, 16
 ETH_P_ALL = 3
 SO_RCVBUFFORCE = 33
 CLONE_NEWNET = 0x40000000
+BURST = 32
 HOME = os.open('/proc/self/ns/net', os.O_RDONLY)
 
 
@@ -122,3 +123,20 @@ def xfrm_stat(name):
 
 def link(name):
     return json.loads(run(name, 'qkd', '-j', '-s', 'link', 'show', 'qkd0'))[0]
+
+
+def spare_pad(name):
+    return sum(stream['live'] - stream['pending'] for stream in link(name)['streams']
+               if stream['dir'] == 'out' and stream['stream'].endswith('pad'))
+
+
+def wait_for_pad(seconds=30):
+    """Until both ends can send BURST packets of any size under otp: what outruns
+    supply is refused."""
+    end = time.monotonic() + seconds
+    while min(map(spare_pad, ('alice', 'bob'))) < BURST * 70000 and time.monotonic() < end:
+        time.sleep(0.1)
+
+
+def is_otp():
+    return any(sa['cipher'] == 'otp' for sa in sas('alice'))
