@@ -87,23 +87,6 @@ def orders(lab):
               [got, lab.received()], [want, data[::3]])
 
 
-def reflected(lab):
-    """alice's own packet, sent back to her under the SPI that she receives."""
-    frames, _ = lab.hold(1)
-    esp = bytearray(frames[0][wire.ESP_AT:])
-    spi = next(sa['spi'] for sa in wire.sas('alice') if sa['dir'] == 'in')
-    struct.pack_into('>I', esp, 0, int(str(spi), 0))
-    frame = bytearray(wire.with_esp(frames[0], esp))
-    frame[0:12] = frame[6:12] + frame[0:6]
-    at = wire.ETH + 12
-    frame[at:at + 8] = frame[at + 4:at + 8] + frame[at:at + 4]
-    before = wire.counters('alice', 'in')
-    out = wire.packet_socket('bob', 'vb')
-    out.send(frame)
-    got = wire.wait_difference('alice', 'in', before, {'icv': 1})
-    lab.check("alice's packet sent back to her: icv, the streams differ", got, {'icv': 1})
-
-
 def forged_flood(lab):
     """A thousand forgeries that name one slice take nothing of it."""
     frames, data = lab.hold(1)
@@ -143,6 +126,35 @@ def is_up(label):
     return all(end['state'] == 'up' and end['label'] != label for end in ends)
 
 
+def link_up(label):
+    """The generation after that of the label."""
+    wire.run('alice', 'qkd', 'link', 'set', 'qkd0', 'up')
+    end = time.monotonic() + 10
+    while not is_up(label) and time.monotonic() < end:
+        time.sleep(0.1)
+
+
+def reflected(lab):
+    """alice's own packet, sent back to her under the SPI that she receives."""
+    label = wire.link('alice')['label']
+    wire.run('alice', 'qkd', 'link', 'set', 'qkd0', 'down')
+    link_up(label)      # so that her offset is one that bob has not used
+    wire.wait_for_pad()
+    frames, _ = lab.hold(1)
+    esp = bytearray(frames[0][wire.ESP_AT:])
+    spi = next(sa['spi'] for sa in wire.sas('alice') if sa['dir'] == 'in')
+    struct.pack_into('>I', esp, 0, int(str(spi), 0))
+    frame = bytearray(wire.with_esp(frames[0], esp))
+    frame[0:12] = frame[6:12] + frame[0:6]
+    at = wire.ETH + 12
+    frame[at:at + 8] = frame[at + 4:at + 8] + frame[at:at + 4]
+    before = wire.counters('alice', 'in')
+    out = wire.packet_socket('bob', 'vb')
+    out.send(frame)
+    got = wire.wait_difference('alice', 'in', before, {'icv': 1})
+    lab.check("alice's packet sent back to her: icv, the streams differ", got, {'icv': 1})
+
+
 def last_generation(lab):
     """What was sent before the link began its next generation."""
     frames, _ = lab.hold(5)
@@ -152,10 +164,7 @@ def last_generation(lab):
     lab.inject(frames[:2])
     got = wire.wait_difference('bob', 'in', before, {'link': 2})
     lab.check('packets for a link that is down: link', [got, lab.received()], [{'link': 2}, []])
-    wire.run('alice', 'qkd', 'link', 'set', 'qkd0', 'up')
-    end = time.monotonic() + 10
-    while not is_up(label) and time.monotonic() < end:
-        time.sleep(0.1)
+    link_up(label)
     before = wire.counters('bob', 'in')
     lab.inject(frames)
     got = wire.wait_difference('bob', 'in', before, {'stale': 5})

@@ -115,20 +115,29 @@ runs_dry()
 # none.
 runs_dry_in_segments()
 {
-	local before server
+	local before server client rc
 
 	in_alice qkd link set qkd0 start
 	wait_for 20 link_is_up
 	in_alice qkd link set qkd0 stop
 	before=$(sa alice out .refused.no_key)
-	ip netns exec bob timeout 60 socat -u TCP-LISTEN:8001,reuseaddr OPEN:/dev/null \
+	ip netns exec bob timeout 150 socat -u TCP-LISTEN:8001,reuseaddr OPEN:/dev/null \
 		>/dev/null 2>&1 &
 	server=$!
 	sleep 0.5
-	timeout 5 ip netns exec alice socat -u OPEN:/dev/zero TCP:"$IN_B":8001
-	kill $server
-	wait $server
-	[ "$(sa alice out .refused.no_key)" -gt "$before" ]
+	ip netns exec alice timeout 120 socat -u OPEN:/dev/zero TCP:"$IN_B":8001 \
+		>/dev/null 2>&1 &
+	client=$!
+	wait_for 100 refused_more_than "$before"
+	rc=$?
+	kill $server $client
+	wait $server $client
+	return $rc
+}
+
+refused_more_than()
+{
+	[ "$(sa alice out .refused.no_key)" -gt "$1" ]
 }
 
 revives()

@@ -60,7 +60,10 @@ def main():
     version = 6 if ':' in mine else 4
     sock = raw_socket(mine, version)
     sizes = EDGES + [random.randrange(65001) for _ in range(count)]
+    otp = wire.is_otp()
     for seq, size in enumerate(sizes):
+        if otp and seq % wire.BURST == 0:
+            wire.wait_for_pad()
         data = os.urandom(size)
         head = struct.pack('>BBHHH', ECHO[version], 0, 0, IDENT, seq)
         if version == 4:

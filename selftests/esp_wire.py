@@ -18,6 +18,7 @@ ETH_P_ALL = 3
 SO_RCVBUFFORCE = 33
 CLONE_NEWNET = 0x40000000
 NETLINK_XFRM, XFRM_NEWAE, XFRMA_REPLAY_VAL, XFRMA_REPLAY_ESN = 6, 0x1e, 10, 23
+BURST = 32
 HOME = os.open('/proc/self/ns/net', os.O_RDONLY)
 
 
@@ -204,3 +205,20 @@ class Lab:
         self.inject(frames)
         came = self.received()
         self.check(name, [got, came], [want, data])
+
+
+def spare_pad(name):
+    return sum(stream['live'] - stream['pending'] for stream in link(name)['streams']
+               if stream['dir'] == 'out' and stream['stream'].endswith('pad'))
+
+
+def wait_for_pad(seconds=30):
+    """Until both ends can send BURST packets of any size under otp: what outruns
+    supply is refused."""
+    end = time.monotonic() + seconds
+    while min(map(spare_pad, ('alice', 'bob'))) < BURST * 70000 and time.monotonic() < end:
+        time.sleep(0.1)
+
+
+def is_otp():
+    return any(sa['cipher'] == 'otp' for sa in sas('alice'))
