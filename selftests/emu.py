@@ -269,9 +269,10 @@ def near(got, want, percent, what):
 
 def test_rate():
     """the rate that is set is the rate that comes, also when it changes"""
-    ends = pair(rate=8000000, link=BIG)
+    top = 8000000 // (8 if os.path.exists('/sys/kernel/debug/kmemleak') else 1)
+    ends = pair(rate=top, link=BIG)
     notes = []
-    for rate in (8000000, 1000000, 4000000):
+    for rate in (top, top // 8, top // 2):
         ends[0].set(rate=rate)
         time.sleep(2.5)
         got, shown = measure(ends, 4)

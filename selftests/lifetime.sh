@@ -254,7 +254,8 @@ many_links()
 	ip netns del alice &
 	ip netns del bob
 	wait $!
-	wait_for 30 no_nodes || return
+	# a grace period or two for each
+	wait_for $((30 + $1)) no_nodes || return
 	unload && nothing_left && modprobe -a qkd qkd_emu
 }
 
