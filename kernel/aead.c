@@ -151,7 +151,12 @@ static void aead_exit(struct crypto_aead *tfm)
 		qkd_sa_unbind(sa);
 }
 
-#define AEAD(_cipher) {							\
+/*
+ * Wrappers such as pcrypt(qkd-otp) take the name of what they wrap at a priority
+ * somewhat above, and any user can create one: ESP would then get it for each
+ * later SA. Above INT_MAX there is nothing, their sum is refused.
+ */
+#define AEAD(_name, _driver) {						\
 	.setkey		= aead_setkey,					\
 	.setauthsize	= aead_setauthsize,				\
 	.encrypt	= aead_encrypt,					\
@@ -160,15 +165,8 @@ static void aead_exit(struct crypto_aead *tfm)
 	.ivsize		= AEAD_IV,					\
 	.maxauthsize	= AEAD_ICV,					\
 	.base = {							\
-		.cra_name		= "qkd(" _cipher ")",		\
-		.cra_driver_name	= "qkd-" _cipher,		\
-		/*							\
-		 * Wrappers such as pcrypt(qkd-otp) take the name of	\
-		 * what they wrap at a priority somewhat above, and any	\
-		 * user can create one: ESP would then get it for each	\
-		 * later SA. Above INT_MAX there is nothing, their sum	\
-		 * is refused.						\
-		 */							\
+		.cra_name		= _name,			\
+		.cra_driver_name	= _driver,			\
 		.cra_priority		= INT_MAX,			\
 		.cra_flags		= CRYPTO_ALG_ASYNC,		\
 		.cra_blocksize		= 1,				\
@@ -177,7 +175,12 @@ static void aead_exit(struct crypto_aead *tfm)
 	},								\
 }
 
-static struct aead_alg aead_algs[] = { AEAD("otp"), AEAD("aes"), AEAD("hybrid") };
+/* In the order of enum qkd_cipher. */
+static struct aead_alg aead_algs[] = {
+	AEAD("qkd(otp)", "qkd-otp"),
+	AEAD("qkd(aes)", "qkd-aes"),
+	AEAD("qkd(hybrid)", "qkd-hybrid"),
+};
 
 /**
  * qkd_aead_name - the name of a cipher, as ESP asks for it behind "qkd"

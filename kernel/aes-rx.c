@@ -671,7 +671,8 @@ int qkd_aes_rx_secret(struct qkd_aes *aes, struct qkd_secret *secret,
 		      struct netlink_ext_ack *extack)
 {
 	if (aes->rx.old) {
-		NL_SET_ERR_MSG(extack, "two secrets are in use already: the peer has not switched, or did less than a minute ago");
+		NL_SET_ERR_MSG(extack,
+			       "two secrets are in use: the peer switched less than a minute ago, or not yet");
 		return -EBUSY;
 	}
 	aes->rx.old = aes->secret;

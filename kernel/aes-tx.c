@@ -488,6 +488,8 @@ void qkd_aes_tx_drop(struct qkd_aes *aes)
 void qkd_aes_tx_switch(struct qkd_aes *aes)
 {
 	tx_drop_ready(aes);
+	if (!READ_ONCE(aes->tx.cur))
+		return;		/* idle: the first packet will see to it */
 	qkd_aes_tx_draw(aes, 1);
 	qkd_aes_tx_renew(aes);
 }

@@ -55,11 +55,11 @@ struct chacha_state {
 
 #include <linux/crypto.h>
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
-typedef struct crypto_async_request crypto_done_t;
-#define crypto_done_data(areq)	((areq)->data)
+#define qkd_crypto_done(name, data, err) name(struct crypto_async_request *data, int err)
+#define qkd_crypto_data(data)	((data)->data)
 #else
-typedef void crypto_done_t;
-#define crypto_done_data(areq)	(areq)
+#define qkd_crypto_done(name, data, err) name(void *data, int err)
+#define qkd_crypto_data(data)	(data)
 #endif
 
 #include <net/xfrm.h>

@@ -551,9 +551,9 @@ void qkd_links_end(u32 reason);
 void qkd_links_for_each(struct net *net,
 			void (*fn)(struct qkd_link *link, const void *arg),
 			const void *arg);
-void qkd_links_for_each_rcu(struct net *net,
-			    void (*fn)(struct qkd_link *link, const void *arg),
-			    const void *arg);
+void qkd_links_walk(struct net *net,
+		    void (*fn)(struct qkd_link *link, const void *arg),
+		    const void *arg);
 
 static inline void qkd_refuse(struct qkd_link *link, enum qkd_refusal why)
 {

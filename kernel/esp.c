@@ -967,7 +967,7 @@ static int esp_migrate(const struct xfrm_selector *sel, u8 dir, u8 type,
 {
 	const struct esp_migrate move = { .m = m, .n = num_bundles };
 
-	qkd_links_for_each_rcu(net, esp_migrate_link, &move);
+	qkd_links_walk(net, esp_migrate_link, &move);
 	return 0;
 }
 

@@ -269,16 +269,16 @@ void qkd_links_for_each(struct net *net,
 }
 
 /**
- * qkd_links_for_each_rcu - call a function for each link, from where nothing sleeps
+ * qkd_links_walk - call a function for each link, from where nothing sleeps
  * @net: namespace
  * @fn: function; does not sleep
  * @arg: passed on
  *
  * Context: any.
  */
-void qkd_links_for_each_rcu(struct net *net,
-			    void (*fn)(struct qkd_link *link, const void *arg),
-			    const void *arg)
+void qkd_links_walk(struct net *net,
+		    void (*fn)(struct qkd_link *link, const void *arg),
+		    const void *arg)
 {
 	struct qkd_link *link;
 	unsigned long i;
