@@ -139,6 +139,15 @@ int qkd_aes_rx_pick(struct qkd_aes *aes, u32 iv, u32 counter, struct qkd_epoch *
 	return 0;
 }
 
+/* One of the units that are prepared sooner or later without being asked for. */
+static bool rx_is_expected(struct qkd_aes *aes, u32 iv)
+{
+	s64 high = atomic64_read(&aes->rx.high);
+	u64 ahead = (FIELD_GET(AES_IV_UNIT, iv) - high) & (AES_UNITS - 1);
+
+	return high >= 0 && ahead && ahead <= 2 * AES_RUN;
+}
+
 /**
  * qkd_aes_rx_may_ask - whether a packet may ask for an unknown epoch
  * @aes: engine of an inbound SA
@@ -156,6 +165,8 @@ bool qkd_aes_rx_may_ask(struct qkd_aes *aes, u32 iv)
 	list_for_each_entry(r, &aes->parked, list)
 		if (r->iv == iv)
 			return true;
+	if (rx_is_expected(aes, iv))
+		return true;
 	more = (now - rx->refilled) / (HZ / AES_TOKENS + 1);
 	if (more) {
 		rx->tokens = min_t(unsigned long, rx->tokens + more, AES_TOKENS);
@@ -471,8 +482,13 @@ static void rx_guess(struct qkd_aes *aes, u32 iv, u64 now)
 	if (!err && gen)
 		unit = rx_expand(qkd_link_stream(aes->link, gen, QKD_KEY, false), iv);
 	rcu_read_unlock();
-	if (err || !gen || rx_is_known(aes, unit, phase) ||
-	    !rx_open_block(aes, unit / AES_RUN, now))
+	if (err || !gen || rx_is_known(aes, unit, phase))
+		return;
+	if (rx_is_expected(aes, iv)) {
+		rx_make(aes, unit, phase);
+		return;
+	}
+	if (!rx_open_block(aes, unit / AES_RUN, now))
 		return;
 	block_end = round_down(unit, AES_RUN) + AES_RUN;
 	rx_make_run(aes, unit, min_t(u64, 1 + aes->rx.ahead, block_end - unit), phase);

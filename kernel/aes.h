@@ -277,10 +277,10 @@ static inline bool qkd_epoch_is_void(const struct qkd_epoch *ep)
 	return unlikely(ep->seq != READ_ONCE(ep->aes->seq));
 }
 
-/* Shorter at once, longer by and by: what is prepared must do for bursts. */
+/* Shorter at once, longer by and by: what is prepared must do for the next burst. */
 static inline u64 qkd_aes_mean(u64 mean, u64 value)
 {
-	return value < mean || !mean ? value : mean + (value - mean) / 8;
+	return value < mean || !mean ? value : mean + min(value - mean, mean) / 8;
 }
 
 /* epoch.c */
