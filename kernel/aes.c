@@ -88,9 +88,9 @@ static int aes_finish(struct qkd_aes_req *r, int err)
 	return err;
 }
 
-static void qkd_crypto_done(aes_done, areq, err)
+static void aes_done(QKD_DONE_ARG *areq, int err)
 {
-	struct qkd_aes_req *r = qkd_crypto_data(areq);
+	struct qkd_aes_req *r = qkd_done_data(areq);
 	struct aead_request *req = r->req;
 
 	if (err == -EINPROGRESS)	/* it has left a backlog */

@@ -54,12 +54,19 @@ struct chacha_state {
 #endif
 
 #include <linux/crypto.h>
+/* what a request's completion is called with */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
-#define qkd_crypto_done(name, data, err) name(struct crypto_async_request *data, int err)
-#define qkd_crypto_data(data)	((data)->data)
+#define QKD_DONE_ARG	struct crypto_async_request
+static inline void *qkd_done_data(struct crypto_async_request *areq)
+{
+	return areq->data;
+}
 #else
-#define qkd_crypto_done(name, data, err) name(void *data, int err)
-#define qkd_crypto_data(data)	(data)
+#define QKD_DONE_ARG	void
+static inline void *qkd_done_data(void *data)
+{
+	return data;
+}
 #endif
 
 #include <net/xfrm.h>

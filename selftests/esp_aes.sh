@@ -11,6 +11,7 @@
 . "$(dirname "$0")/esp_lib.sh"
 
 HERE=$(dirname "$0")
+# shellcheck disable=SC2034
 CIPHER=aes
 # An emulated machine that has to share its host may take its time.
 PARK="park-time 1s"

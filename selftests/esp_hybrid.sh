@@ -9,6 +9,7 @@
 . "$(dirname "$0")/esp_lib.sh"
 
 HERE=$(dirname "$0")
+# shellcheck disable=SC2034
 CIPHER=hybrid
 PARK="park-time 1s"
 

@@ -14,6 +14,7 @@ PARK="park-time 1s"
 # one_way CIPHER OUT-PARAMETERS IN-PARAMETERS: alice to bob as said, back plainly
 one_way()
 {
+	# shellcheck disable=SC2034
 	CIPHER=$1
 	addresses 4 tunnel
 	# shellcheck disable=SC2086
