@@ -5,27 +5,10 @@
 # timeout: 400
 
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/howto_lib.sh"
 
+# shellcheck disable=SC2034
 PAGE=$(dirname "$0")/doc/howto-otp-tunnel.md
-
-# block NAME: the lines of all fenced blocks of that name
-block()
-{
-	awk -v "begin=\`\`\`sh $1" '
-		$0 == begin { inside = 1; found = 1; next }
-		/^```/ { inside = 0 }
-		inside
-		END { exit !found }' "$PAGE"
-}
-
-# paste NAME: runs them, in the folder that holds selftests/
-paste_block()
-{
-	local commands
-
-	commands=$(block "$1") || return
-	(cd /opt/qkd && bash -euc "$commands")
-}
 
 # It stays in the background: not with the pipe that check reads.
 start_supplier()
@@ -46,13 +29,6 @@ take_seed()
 
 BLOCKS="load one one-end seed supplier-alice supplier-bob two-alice two-bob two-end
 two-try user-alice user-bob"
-
-all_are_run()
-{
-	diff <(tr ' ' '\n' <<<"$BLOCKS" | sort) \
-		<(sed -n 's/^```sh //p' "$PAGE" | sort -u) &&
-		! grep -qx '```sh' "$PAGE"
-}
 
 one_machine()
 {

@@ -8,6 +8,7 @@
 # measurement only ever makes it slower. No time is a verdict.
 #
 #   ESP throughput of otp against the kernel's rfc4106(gcm(aes)), by iperf3
+#   ESP throughput of aes with keys of different lives, against the same
 #   keys allocated, and peeked and committed, per second
 #   the same beside 10 000 SAs
 
@@ -89,6 +90,20 @@ tunnel_gcm()
 	policy 2 $n1 2 1
 }
 
+tunnel_aes()
+{
+	local p1=(src 198.51.100.1 dst 198.51.100.2 spi 0x3001)
+	local p2=(src 198.51.100.2 dst 198.51.100.1 spi 0x3002)
+	local mode=(cipher aes mode tunnel reqid 3) window=(replay-window 128)
+
+	a qkd esp add "${p1[@]}" dir out dev qkd0 "${mode[@]}"
+	b qkd esp add "${p1[@]}" dir in dev qkd1 "${mode[@]}" "${window[@]}"
+	b qkd esp add "${p2[@]}" dir out dev qkd1 "${mode[@]}"
+	a qkd esp add "${p2[@]}" dir in dev qkd0 "${mode[@]}" "${window[@]}"
+	policy 3 $n0 1 2
+	policy 3 $n1 2 1
+}
+
 # Pools are filled, then supply stops: its cost is not ESP's.
 fill()
 {
@@ -120,21 +135,42 @@ best() { sort -n | tail -n 1; }
 
 ratio() { awk "BEGIN { printf \"%.2f\", $1 / $2 }"; }
 
-throughput()
+# against_gcm WHAT NAME NET: ... "NAME x Mbit/s, rfc4106(gcm(aes)) y Mbit/s"
+against_gcm()
 {
-	local what=$1 otps=() gcms=() otp gcm i
+	local what=$1 name=$2 net=$3 ours=() gcms=() our gcm i
 
 	for ((i = 0; i < turns; i++)); do
 		fill
-		otps+=("$(iperf 1)")
+		ours+=("$(iperf "$net")")
 		gcms+=("$(iperf 2)")
 	done
-	otp=$(printf '%s\n' "${otps[@]}" | best)
+	our=$(printf '%s\n' "${ours[@]}" | best)
 	gcm=$(printf '%s\n' "${gcms[@]}" | best)
-	echo "$what: otp $((otp / 1000000)) Mbit/s," \
+	echo "$what: $name $((our / 1000000)) Mbit/s," \
 		"rfc4106(gcm(aes)) $((gcm / 1000000)) Mbit/s," \
-		"otp / gcm = $(ratio "$otp" "$gcm")"
-	echo "$otp" >"/tmp/otp.$$"
+		"$name / gcm = $(ratio "$our" "$gcm")"
+	echo "$our" >"/tmp/our.$$"
+}
+
+# aes_rekeyed WHAT [REKEY...]: the same tunnel, its keys changed so often
+aes_rekeyed()
+{
+	local what=$1 before after
+	shift
+
+	[ $# -eq 0 ] || a qkd esp set spi 0x3001 dir out dev qkd0 "$@"
+	before=$(epochs)
+	against_gcm "ESP, $what" aes 3
+	after=$(epochs)
+	echo "	$((after - before)) keys in $turns runs of $bytes"
+}
+
+epochs()
+{
+	a qkd -j -s esp show | python3 -c '
+import json, sys
+print(next(sa["epochs"] for sa in json.load(sys.stdin) if (sa["spi"], sa["dir"]) == (0x3001, "out")))'
 }
 
 key_rates()
@@ -153,20 +189,26 @@ modprobe -q aesni_intel || true
 topology
 tunnel_otp
 tunnel_gcm
+tunnel_aes
 b iperf3 -s -D >/dev/null
 sleep 2
 
-throughput "ESP, 1 SA and direction"
-otp_1=$(cat "/tmp/otp.$$")
+against_gcm "ESP, 1 SA and direction" otp 1
+otp_1=$(cat "/tmp/our.$$")
+aes_rekeyed "rekeying off"
+aes_rekeyed "a key each second" rekey-time 1s
+aes_rekeyed "a key each 10 ms" rekey-time 10ms
+aes_rekeyed "a key per 100 packets" rekey-packets 100
+aes_rekeyed "a key per packet" rekey-packets 1
 key_rates "keys, 1 SA and direction"
 read -r get_1 commit_1 <"/tmp/keys.$$"
 
 rate=$(a ./load sas qkd0 10000)
 echo "SAs added: $rate/s"
-throughput "ESP beside 10 000 SAs"
+against_gcm "ESP beside 10 000 SAs" otp 1
 key_rates "keys beside 10 000 SAs"
 read -r get_n commit_n <"/tmp/keys.$$"
-echo "10 000 SAs / 1 SA: ESP $(ratio "$(cat "/tmp/otp.$$")" "$otp_1")," \
+echo "10 000 SAs / 1 SA: ESP $(ratio "$(cat "/tmp/our.$$")" "$otp_1")," \
 	"key gets $(ratio "$get_n" "$get_1")," \
 	"peek-and-commits $(ratio "$commit_n" "$commit_1")"
-rm -f "/tmp/otp.$$" "/tmp/keys.$$"
+rm -f "/tmp/our.$$" "/tmp/keys.$$"
