@@ -215,6 +215,20 @@ static int aes_retry(struct qkd_aes *aes, struct qkd_aes_req *r, u64 now)
 	return err;
 }
 
+/* The next one that the work takes out, or NULL. */
+static struct qkd_aes_req *aes_take_parked(struct qkd_aes *aes)
+{
+	struct qkd_aes_req *r;
+
+	spin_lock(&aes->lock);
+	r = list_first_entry_or_null(&aes->going, struct qkd_aes_req, list);
+	if (r)
+		list_del(&r->list);
+	aes->gone = r ? r->iv : 0;
+	spin_unlock(&aes->lock);
+	return r;
+}
+
 /*
  * Lets those go whose epochs are ready, in the order in which they came. A
  * sender's wait for one another; new ones queue up behind them meanwhile.
@@ -222,43 +236,60 @@ static int aes_retry(struct qkd_aes *aes, struct qkd_aes_req *r, u64 now)
 static unsigned long aes_unpark(struct qkd_aes *aes)
 {
 	u64 now = ktime_get_boottime_ns();
-	struct qkd_aes_req *r, *next;
 	struct aead_request *req;
-	LIST_HEAD(list);
+	struct qkd_aes_req *r;
+	bool waits = false;
+	LIST_HEAD(again);
 	u32 len;
 	int err;
 
 	spin_lock_bh(&aes->lock);
-	list_splice_init(&aes->parked, &list);
+	list_splice_init(&aes->parked, &aes->going);
 	spin_unlock_bh(&aes->lock);
 
-	list_for_each_entry_safe(r, next, &list, list) {
+	local_bh_disable();
+	while (!(waits && aes_is_tx(aes)) && (r = aes_take_parked(aes))) {
 		req = r->req;
 		len = r->len;
-		list_del(&r->list);
-		local_bh_disable();
 		err = aes_retry(aes, r, now);
 		if (err == -EAGAIN) {
-			list_add_tail(&r->list, &next->list);
-			local_bh_enable();
-			if (aes_is_tx(aes))
-				break;
+			list_add_tail(&r->list, &again);
+			waits = true;
 			continue;
 		}
-		/* From here on the request may be gone, and the SA with it. */
+		/* From here on the request may be gone. */
 		if (err != -EINPROGRESS)
 			aead_request_complete(req, err);
 		spin_lock(&aes->lock);
 		aes_unpark_account(aes, len);
 		spin_unlock(&aes->lock);
+		/* one packet at a time with bottom halves off */
 		local_bh_enable();
+		local_bh_disable();
 	}
-	if (list_empty(&list))
-		return 0;
+	spin_lock(&aes->lock);
+	aes->gone = 0;
+	list_splice_init(&aes->going, &aes->parked);
+	list_splice(&again, &aes->parked);
+	spin_unlock(&aes->lock);
+	local_bh_enable();
+	return waits ? msecs_to_jiffies(2) : 0;
+}
+
+/* Does a packet of the same epoch wait, which came before? */
+static bool aes_waits_before(struct qkd_aes *aes, u32 iv)
+{
+	struct qkd_aes_req *r;
+	bool found;
+
 	spin_lock_bh(&aes->lock);
-	list_splice(&list, &aes->parked);
+	found = aes->gone == iv;
+	list_for_each_entry(r, &aes->going, list)
+		found |= r->iv == iv;
+	list_for_each_entry(r, &aes->parked, list)
+		found |= r->iv == iv;
 	spin_unlock_bh(&aes->lock);
-	return msecs_to_jiffies(2);
+	return found;
 }
 
 /**
@@ -302,6 +333,7 @@ static struct qkd_aes_req *aes_begin(struct aead_request *req, u32 len)
 
 	r->req = req;
 	r->len = len;
+	r->iv = 0;
 	return r;
 }
 
@@ -337,11 +369,12 @@ int qkd_aes_decrypt(struct qkd_sa *sa, struct aead_request *req, u64 iv)
 {
 	struct qkd_aes_req *r = aes_begin(req, req->cryptlen - AES_IV - AES_ICV);
 	struct qkd_aes *aes = sa->aes;
-	int err;
+	int err = -EAGAIN;
 
 	r->iv = iv >> 32;
 	r->counter = iv;
-	err = aes_open(aes, r);
+	if (!READ_ONCE(aes->nparked) || !aes_waits_before(aes, r->iv))
+		err = aes_open(aes, r);
 	return err == -EAGAIN ? aes_park(aes, r) : err;
 }
 
@@ -443,6 +476,7 @@ int qkd_aes_new(struct qkd_sa *sa, const struct qkd_esp_config *cfg,
 	spin_lock_init(&aes->lock);
 	INIT_LIST_HEAD(&aes->epochs);
 	INIT_LIST_HEAD(&aes->parked);
+	INIT_LIST_HEAD(&aes->going);
 	init_llist_head(&aes->idle);
 	init_llist_head(&aes->used);
 	INIT_DELAYED_WORK(&aes->work, aes_work);

@@ -206,6 +206,8 @@ struct qkd_aes_rx {
  * @counted: @weight is in link->weights; @mutex
  * @lock: the ready epochs and parked packets; bottom halves
  * @parked: struct qkd_aes_req that wait, oldest first
+ * @going: those that the work is taking out
+ * @gone: rx: upper half of the IV of the one that it has just taken
  * @nparked: those, and the one that is being taken out
  * @parked_bytes: their text
  * @ended: nothing is prepared or parked any more; @mutex and @lock
@@ -233,6 +235,8 @@ struct qkd_aes {
 	bool counted;
 	spinlock_t lock;	/* see above */
 	struct list_head parked;
+	struct list_head going;
+	u32 gone;
 	u32 nparked;
 	u32 parked_bytes;
 	bool ended;
