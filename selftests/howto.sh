@@ -27,6 +27,7 @@ take_seed()
 	printf '%b' "$(get_value seed | sed 's/../\\x&/g')" >/root/qkd-seed
 }
 
+# shellcheck disable=SC2034
 BLOCKS="load one one-end seed supplier-alice supplier-bob two-alice two-bob two-end
 two-try user-alice user-bob"
 
