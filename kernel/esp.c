@@ -978,10 +978,10 @@ static int esp_acquire(struct xfrm_state *x, struct xfrm_tmpl *tmpl,
 	return -EINVAL;
 }
 
+/* So are sockets' policies: what another manager has said in @dir stays. */
 static struct xfrm_policy *esp_compile_policy(struct sock *sk, int opt, u8 *data,
 					      int len, int *dir)
 {
-	*dir = -EOPNOTSUPP;
 	return NULL;
 }
 
