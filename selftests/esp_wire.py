@@ -19,6 +19,7 @@ SO_RCVBUFFORCE = 33
 CLONE_NEWNET = 0x40000000
 NETLINK_XFRM, XFRM_NEWAE, XFRMA_REPLAY_VAL, XFRMA_REPLAY_ESN = 6, 0x1e, 10, 23
 BURST = 32
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_REPLACE = 1, 4, 0x100
 HOME = os.open('/proc/self/ns/net', os.O_RDONLY)
 
 
@@ -38,8 +39,7 @@ class Namespace:
 
 def udp(name, address, port=0):
     with Namespace(name):
-        sock = socket.socket(socket.AF_INET6 if ':' in address else socket.AF_INET,
-                             socket.SOCK_DGRAM)
+        sock = socket.socket(family_of(address), socket.SOCK_DGRAM)
         sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 32 << 20)
         sock.bind((address, port))
     return sock
@@ -119,6 +119,35 @@ def wait_difference(name, direction, before, want, seconds=5, spi=None):
         time.sleep(0.05)
 
 
+def family_of(address):
+    return socket.AF_INET6 if ':' in address else socket.AF_INET
+
+
+def xfrm_address(address):
+    return socket.inet_pton(family_of(address), address).ljust(16, b'\0')
+
+
+def attribute(kind, payload):
+    return struct.pack('=HH', 4 + len(payload), kind) + payload + bytes(-len(payload) % 4)
+
+
+def xfrm_socket(name, groups=0):
+    with Namespace(name):
+        sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_XFRM)
+    sock.bind((0, groups))
+    return sock
+
+
+def xfrm_request(name, kind, body, flags=0):
+    """A stock XFRM request, and its acknowledgement."""
+    head = struct.pack('=IHHII', 16 + len(body), kind, NLM_F_REQUEST | NLM_F_ACK | flags, 1, 0)
+    with xfrm_socket(name) as sock:
+        sock.send(head + body)
+        error = struct.unpack_from('=i', sock.recv(4096), 16)[0]
+    if error:
+        raise OSError(-error, os.strerror(-error))
+
+
 def newae(name, spi, dst, seq, window=0, esn=False):
     """Has an SA believe that packet `seq` was the last: a stock XFRM request. Its
     replay window (0 for an outbound one) is empty then."""
@@ -130,16 +159,9 @@ def newae(name, spi, dst, seq, window=0, esn=False):
         kind, state = XFRMA_REPLAY_ESN, state + bytes(4 * words)
     else:
         kind, state = XFRMA_REPLAY_VAL, struct.pack('=3I', tx[0], rx[0], 0)
-    body = socket.inet_aton(dst) + bytes(12) + struct.pack('>I', spi)
-    body += struct.pack('=HBx', socket.AF_INET, socket.IPPROTO_ESP) + bytes(24)
-    body += struct.pack('=HH', 4 + len(state), kind) + state
-    with Namespace(name):
-        sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_XFRM)
-    with sock:
-        sock.send(struct.pack('=IHHII', 16 + len(body), XFRM_NEWAE, 1 | 4 | 0x100, 1, 0) + body)
-        error = struct.unpack_from('=i', sock.recv(4096), 16)[0]
-    if error:
-        raise OSError(-error, os.strerror(-error))
+    body = xfrm_address(dst) + struct.pack('>I', spi)
+    body += struct.pack('=HBx', family_of(dst), socket.IPPROTO_ESP) + bytes(24)
+    xfrm_request(name, XFRM_NEWAE, body + attribute(kind, state), NLM_F_REPLACE)
 
 
 def xfrm_stat(name):

@@ -139,7 +139,7 @@ secret_on_its_way()
 {
 	local pid tracer
 
-	in_alice strace -f -o /dev/null -e inject=sendmsg:delay_enter=3000000 \
+	in_alice strace -f -o /dev/null -e inject=sendmsg:delay_enter=8000000 \
 		qkd esp set spi 0x1005 dir out dev qkd0 secret-number 3 \
 		secret-file /tmp/secret.3 >$SHOWN/refused 2>&1 &
 	tracer=$!
