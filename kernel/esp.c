@@ -481,6 +481,60 @@ static void esp_drop_offload(struct xfrm_state *x)
 	x->type_offload = NULL;
 }
 
+/**
+ * struct esp_offload - what stands in for ESP's offload type in clones
+ * @type: as @stock, with another xmit
+ * @stock: of the family
+ *
+ * A clone is in use before we hear of it. Its offload type cannot be dropped
+ * then: packets that have seen it are on their way, and may lie in a queue.
+ */
+struct esp_offload {
+	struct xfrm_type_offload type;
+	const struct xfrm_type_offload *stock;
+};
+
+static struct esp_offload esp_offloads[2];	/* IPv4, IPv6 */
+static DEFINE_SPINLOCK(esp_offload_lock);
+
+/*
+ * XFRM leaks the segments before one that fails, but goes on if it is told that
+ * the segment will come later. So it is freed here.
+ */
+static int esp_offload_xmit(struct xfrm_state *x, struct sk_buff *skb,
+			    netdev_features_t features)
+{
+	const struct esp_offload *offload =
+		container_of(x->type_offload, struct esp_offload, type);
+	int err = offload->stock->xmit(x, skb, features);
+
+	if (!err || err == -EINPROGRESS)
+		return err;
+	XFRM_INC_STATS(xs_net(x), LINUX_MIB_XFRMOUTSTATEPROTOERROR);
+	kfree_skb(skb);
+	return -EINPROGRESS;
+}
+
+/* The state's reference on the stock type's module is now the stand-in's. */
+static void esp_replace_offload(struct xfrm_state *x)
+{
+	struct esp_offload *offload = &esp_offloads[x->props.family == AF_INET6];
+	const struct xfrm_type_offload *stock = x->type_offload;
+	struct xfrm_type_offload type;
+
+	if (!stock || stock == &offload->type)
+		return;
+	type = *stock;
+	type.xmit = esp_offload_xmit;
+	/* If it is in use, that module is loaded, and nothing changes. */
+	spin_lock(&esp_offload_lock);
+	offload->type = type;
+	offload->stock = stock;
+	spin_unlock(&esp_offload_lock);
+	smp_wmb();	/* the packet path depends on what it points to */
+	WRITE_ONCE(x->type_offload, &offload->type);
+}
+
 static void esp_state_free(struct xfrm_state *x)
 {
 	x->km.state = XFRM_STATE_DEAD;
@@ -926,7 +980,7 @@ static void esp_move(struct qkd_sa *sa, struct net *net, const struct xfrm_migra
 	if (!x)
 		return;
 	if (esp_is_clone(x, sa)) {
-		esp_drop_offload(x);
+		esp_replace_offload(x);
 		spin_lock_bh(&sa->lock);
 		if (qkd_aead_bind(x->data, sa)) {
 			sa->daddr = m->new_daddr;
