@@ -782,43 +782,6 @@ migration()
 # lie in a queue.
 moves_with_queue()
 {
-	local rc flood
-
-	ends 4 tunnel
-	in_alice tc qdisc add dev va root netem delay 30ms limit 10000
-	up 4 tunnel || return
-	python3 "$HERE/esp_xfrm.py" flood $IN_A $IN_B &
-	flood=$!
-	ask bounce "$(scaled 3000)" $IN_A $IN_B $A $B 10.1.0.3 && answers
-	rc=$?
-	kill $flood
-	wait $flood
-	in_alice tc qdisc del dev va root
-	[ $rc -eq 0 ] && ask files $(($(scaled 40) * 65536)) $IN_A $IN_B
-}
-
-queue()
-{
-	local rc flood
-
-	ends 4 tunnel
-	in_alice tc qdisc add dev va root netem delay 30ms limit 10000
-	up 4 tunnel || return
-	python3 "$HERE/esp_xfrm.py" flood $IN_A $IN_B &
-	flood=$!
-	ask bounce "$(scaled 3000)" $IN_A $IN_B $A $B 10.1.0.3 && answers
-	rc=$?
-	kill $flood
-	wait $flood
-	in_alice tc qdisc del dev va root
-	[ $rc -eq 0 ] && ask files $(($(scaled 40) * 65536)) $IN_A $IN_B
-}
-	in_alice tc qdisc del dev va root
-	return $rc
-}
-
-queue()
-{
 	modprobe -a esp4_offload esp6_offload
 	CIPHER=aes REKEY=100000 check "migrate with esp4_offload and packets in a queue" \
 		moves_with_queue
