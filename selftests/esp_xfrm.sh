@@ -490,15 +490,17 @@ marks_down()
 	tunnel_down
 }
 
+# Fragments come in bursts, for which keys must be ready.
 selections()
 {
-	CIPHER=aes
+	CIPHER=aes REKEY=64
 	check "xfrm interfaces" interfaces 4
 	interfaces_down
 	check "xfrm interfaces over IPv6" interfaces 6
 	interfaces_down
 	check "marks" marked
 	marks_down
+	REKEY=
 }
 
 #
@@ -778,9 +780,25 @@ migration()
 	tunnel_down
 }
 
-# A clone has the offload type until we hear of it, and packets that saw it may
-# lie in a queue.
+# A clone is used before we hear of it, by packets that choose what they see, its
+# offload type too, and may lie in a queue.
 moves_with_queue()
+{
+	local rc flood
+
+	up 4 tunnel || return
+	in_alice tc qdisc add dev va root netem delay 30ms limit 10000
+	python3 "$HERE/esp_xfrm.py" flood $IN_A $IN_B &
+	flood=$!
+	ask bounce "$(scaled 3000)" $IN_A $IN_B $A $B 10.1.0.3 && answers
+	rc=$?
+	kill $flood
+	wait $flood
+	in_alice tc qdisc del dev va root
+	[ $rc -eq 0 ] && ask files $(($(scaled 40) * 65536)) $IN_A $IN_B
+}
+
+queue()
 {
 	modprobe -a esp4_offload esp6_offload
 	CIPHER=aes REKEY=100000 check "migrate with esp4_offload and packets in a queue" \
@@ -895,6 +913,7 @@ managers()
 # both_cpus [WRAPPER]: with gcm(aes) under cryptd or pcrypt
 both_cpus()
 {
+	REKEY=64
 	up "${FAMILY:-4}" tunnel || return
 	ask cpus "$(scaled 10000)" $IN_A $IN_B || {
 		tell
@@ -944,6 +963,7 @@ wrapped_traffic()
 
 cpus()
 {
+	REKEY=64
 	CIPHER=aes check "two CPUs at once, aes" both_cpus
 	tunnel_down
 	CIPHER=otp check "two CPUs at once, otp" both_cpus
@@ -957,6 +977,7 @@ cpus()
 	modprobe -q pcrypt
 	CIPHER=aes check "two CPUs at once, aes under pcrypt" wrapped pcrypt
 	tunnel_down
+	REKEY=
 }
 
 #
