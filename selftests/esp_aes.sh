@@ -65,7 +65,7 @@ matrix()
 			for ESN in '' esn; do
 				addresses $family $mode
 				check "IPv$family $mode $ESN: SAs are added" \
-					aes_up $family $mode rekey-packets 5
+					aes_up $family $mode rekey-packets 50
 				check "IPv$family $mode $ESN: pings of 0 to 65000 bytes" \
 					python3 "$HERE/esp_ping.py" "$(scaled 200)" "$IN_A" "$IN_B"
 				check "IPv$family $mode $ESN: datagrams in pieces, compared" \
