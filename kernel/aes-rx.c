@@ -7,8 +7,8 @@
  * those that packets asked for. A unit is taken only once a packet has verified
  * under its key; until then its epoch is a guess that costs nothing but work,
  * and forged packets can cause little of that: they must name a free unit
- * within the window with the right tag, no more than AES_TOKENS of them a second
- * are looked at, and no more than AES_BLOCKS runs are prepared for them.
+ * within the window with the right tag, no more than AES_TOKENS runs of units a
+ * second are asked for, and no more than AES_BLOCKS are prepared at a time.
  */
 #include <linux/bitfield.h>
 #include <linux/slab.h>
@@ -145,7 +145,31 @@ static bool rx_is_expected(struct qkd_aes *aes, u32 iv)
 	s64 high = atomic64_read(&aes->rx.high);
 	u64 ahead = (FIELD_GET(AES_IV_UNIT, iv) - high) & (AES_UNITS - 1);
 
-	return high >= 0 && ahead && ahead <= 2 * AES_RUN;
+	return high >= 0 && ahead && ahead <= AES_EXPECTED;
+}
+
+static bool rx_is_in_block(s64 block, u32 iv)
+{
+	return block >= 0 && (block & (AES_UNITS / AES_RUN - 1)) ==
+			     FIELD_GET(AES_IV_UNIT, iv) / AES_RUN;
+}
+
+/* Another packet has paid for this run, or it is open. aes->lock. */
+static bool rx_is_asked_for(struct qkd_aes *aes, u32 iv)
+{
+	struct qkd_aes_req *r;
+	u32 i;
+
+	for (i = 0; i < AES_BLOCKS; i++)
+		if (rx_is_in_block(READ_ONCE(aes->rx.blocks[i]), iv))
+			return true;
+	list_for_each_entry(r, &aes->going, list)
+		if (rx_is_in_block(FIELD_GET(AES_IV_UNIT, r->iv) / AES_RUN, iv))
+			return true;
+	list_for_each_entry(r, &aes->parked, list)
+		if (rx_is_in_block(FIELD_GET(AES_IV_UNIT, r->iv) / AES_RUN, iv))
+			return true;
+	return false;
 }
 
 /**
@@ -159,13 +183,9 @@ bool qkd_aes_rx_may_ask(struct qkd_aes *aes, u32 iv)
 {
 	struct qkd_aes_rx *rx = &aes->rx;
 	unsigned long now = jiffies, more;
-	struct qkd_aes_req *r;
 
 	lockdep_assert_held(&aes->lock);
-	list_for_each_entry(r, &aes->parked, list)
-		if (r->iv == iv)
-			return true;
-	if (rx_is_expected(aes, iv))
+	if (rx_is_expected(aes, iv) || rx_is_asked_for(aes, iv))
 		return true;
 	more = (now - rx->refilled) / (HZ / AES_TOKENS + 1);
 	if (more) {
@@ -444,7 +464,7 @@ static bool rx_open_block(struct qkd_aes *aes, s64 block, u64 now)
 		return false;
 	if (rx->blocks[oldest] >= 0)
 		rx_forget_block(aes, rx->blocks[oldest]);
-	rx->blocks[oldest] = block;
+	WRITE_ONCE(rx->blocks[oldest], block);
 	rx->block_at[oldest] = now;
 	return true;
 }
@@ -462,7 +482,7 @@ static void rx_close_blocks(struct qkd_aes *aes)
 			continue;
 		for (at = 0; at < AES_BLOCKS; at++)
 			if (rx->blocks[at] == slot->epoch->unit / AES_RUN) {
-				rx->blocks[at] = -1;
+				WRITE_ONCE(rx->blocks[at], -1);
 				rx->block_at[at] = 0;
 			}
 	}
@@ -494,21 +514,34 @@ static void rx_guess(struct qkd_aes *aes, u32 iv, u64 now)
 	rx_make_run(aes, unit, min_t(u64, 1 + aes->rx.ahead, block_end - unit), phase);
 }
 
-static void rx_serve(struct qkd_aes *aes, u64 now)
+/* The epochs that parked packets ask for, each once if they come in a row. */
+static u32 rx_asked(struct qkd_aes *aes, u32 asked[QKD_PARKED])
 {
-	u32 asked[QKD_PARKED], n = 0;
 	struct qkd_aes_req *r;
+	u32 n = 0;
 
 	spin_lock_bh(&aes->lock);
 	list_for_each_entry(r, &aes->parked, list)
-		if (n < ARRAY_SIZE(asked) && (!n || asked[n - 1] != r->iv))
+		if (n < QKD_PARKED && (!n || asked[n - 1] != r->iv))
 			asked[n++] = r->iv;
 	spin_unlock_bh(&aes->lock);
-	if (!n)
+	return n;
+}
+
+static void rx_serve(struct qkd_aes *aes, u64 now)
+{
+	u32 *asked, i, n;
+
+	if (!READ_ONCE(aes->nparked))
 		return;
+	asked = kmalloc_array(QKD_PARKED, sizeof(*asked), GFP_KERNEL);
+	if (!asked)
+		return;		/* they are asked again */
+	n = rx_asked(aes, asked);
 	rx_close_blocks(aes);
-	while (n--)
-		rx_guess(aes, asked[n], now);
+	for (i = 0; i < n; i++)
+		rx_guess(aes, asked[i], now);
+	kfree(asked);
 }
 
 static bool rx_is_over(struct qkd_aes *aes, const struct qkd_epoch *ep, u64 now,
@@ -665,7 +698,7 @@ void qkd_aes_rx_drop(struct qkd_aes *aes)
 		if (rx->table[i].iv)
 			rx_remove(&rx->table[i]);
 	for (i = 0; i < AES_BLOCKS; i++) {
-		rx->blocks[i] = -1;
+		WRITE_ONCE(rx->blocks[i], -1);
 		rx->block_at[i] = 0;
 	}
 	spin_lock_bh(&aes->lock);
@@ -713,8 +746,9 @@ int qkd_aes_rx_init(struct qkd_aes *aes, u32 window)
 
 	rx->window = roundup_pow_of_two(clamp_t(u32, window, BITS_PER_LONG, 4096));
 	rx->keep = max_t(u32, window, AES_TABLE);
-	aes->max_epochs = rx->keep + (2 + AES_BLOCKS) * AES_RUN;
-	rx->mask = roundup_pow_of_two(2 * aes->max_epochs) - 1;
+	/* verified, expected, guessed, and in the hands of packets */
+	aes->max_epochs = rx->keep + AES_EXPECTED + (AES_BLOCKS + 1) * AES_RUN;
+	rx->mask = roundup_pow_of_two(aes->max_epochs) - 1;
 	rx->table = kvcalloc(rx->mask + 1, sizeof(*rx->table), GFP_KERNEL_ACCOUNT);
 	if (!rx->table)
 		return -ENOMEM;

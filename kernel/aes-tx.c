@@ -241,6 +241,7 @@ static void tx_publish(struct qkd_aes *aes, struct qkd_epoch *ep)
 	if (!late) {
 		list_add_tail(&ep->ready, &aes->tx.ready);
 		WRITE_ONCE(aes->tx.nready, aes->tx.nready + 1);
+		WRITE_ONCE(aes->tx.made, ep->made);
 		/* Under otp a packet takes it up now, and so shows it. */
 		WRITE_ONCE(aes->tx.told, 0);
 	}
@@ -434,6 +435,18 @@ void qkd_aes_tx_configure(struct qkd_aes *aes)
 	WRITE_ONCE(soft->time, min(time ?: lim->time, lim->time));
 }
 
+/* A tenth of a second's worth, and what the packets that wait will need. */
+static u32 tx_wanted(struct qkd_aes *aes)
+{
+	struct qkd_aes_tx *tx = &aes->tx;
+	u64 interval = READ_ONCE(tx->interval);
+	u64 parked = READ_ONCE(aes->nparked);
+
+	WRITE_ONCE(tx->depth, interval ?
+		   clamp_t(u64, div64_u64(TX_AHEAD, interval), 1, AES_RUN) : 1);
+	return clamp_t(u64, div64_u64(parked, tx->soft.packets) + 1, tx->depth, AES_RUN);
+}
+
 /**
  * qkd_aes_tx_prepare - what the work does for a sender
  * @aes: engine
@@ -445,19 +458,15 @@ unsigned long qkd_aes_tx_prepare(struct qkd_aes *aes)
 {
 	struct qkd_aes_tx *tx = &aes->tx;
 	u64 now = ktime_get_boottime_ns();
-	u32 nready;
+	u32 nready, want;
 
 	qkd_aes_tx_configure(aes);
 	tx_expire(aes, now);
 	tx_retire(aes, now);
 	if (test_bit(AES_TX_NEED, &tx->flags)) {
-		u64 interval = READ_ONCE(tx->interval);
-
-		WRITE_ONCE(tx->depth, interval ?
-			   clamp_t(u64, div64_u64(TX_AHEAD, interval), 1, AES_RUN) : 1);
+		want = tx_wanted(aes);
 		nready = READ_ONCE(tx->nready);
-		if (nready < tx->depth &&
-		    qkd_aes_tx_draw(aes, tx->depth - nready) == -ENOKEY)
+		if (nready < want && qkd_aes_tx_draw(aes, want - nready) == -ENOKEY)
 			WRITE_ONCE(tx->dry, now + TX_RETRY);
 		clear_bit(AES_TX_NEED, &tx->flags);
 	}

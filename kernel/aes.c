@@ -205,12 +205,17 @@ static int aes_park(struct qkd_aes *aes, struct qkd_aes_req *r)
 static int aes_retry(struct qkd_aes *aes, struct qkd_aes_req *r, u64 now)
 {
 	u64 patience = READ_ONCE(aes->park_time) * (u64)NSEC_PER_MSEC;
+	u64 since = r->since;
 	int err;
+
+	/* While there is an epoch for each in its turn, a sender's need not hurry. */
+	if (aes_is_tx(aes))
+		since = max(since, READ_ONCE(aes->tx.made));
 
 	if (READ_ONCE(aes->ended))
 		return aes_refused(aes, -ENETDOWN);
 	err = aes_try(aes, r);
-	if (err == -EAGAIN && now > r->since && now - r->since >= patience)
+	if (err == -EAGAIN && now > since && now - since >= patience)
 		return aes_refused(aes, -ETIMEDOUT);
 	return err;
 }
@@ -237,8 +242,8 @@ static unsigned long aes_unpark(struct qkd_aes *aes)
 {
 	u64 now = ktime_get_boottime_ns();
 	struct aead_request *req;
+	bool waits = false, went = false;
 	struct qkd_aes_req *r;
-	bool waits = false;
 	LIST_HEAD(again);
 	u32 len;
 	int err;
@@ -257,6 +262,7 @@ static unsigned long aes_unpark(struct qkd_aes *aes)
 			waits = true;
 			continue;
 		}
+		went = true;
 		/* From here on the request may be gone. */
 		if (err != -EINPROGRESS)
 			aead_request_complete(req, err);
@@ -273,6 +279,8 @@ static unsigned long aes_unpark(struct qkd_aes *aes)
 	list_splice(&again, &aes->parked);
 	spin_unlock(&aes->lock);
 	local_bh_enable();
+	if (waits && went)
+		qkd_aes_kick(aes);
 	return waits ? msecs_to_jiffies(2) : 0;
 }
 

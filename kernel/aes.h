@@ -35,7 +35,8 @@ enum {
 	AES_TABLE	= 64,	/* verified epochs that a receiver keeps, at least */
 	AES_PROBES	= 8,	/* slots of the table where an epoch may be */
 	AES_BLOCKS	= 2,	/* runs that no verified packet has named yet */
-	AES_TOKENS	= 32,	/* unknown epochs at once, and more per second */
+	AES_TOKENS	= 32,	/* unknown runs at once, and more per second */
+	AES_EXPECTED	= QKD_PARKED,	/* units after the newest that need no token */
 };
 
 /* IV of aes and hybrid, upper and lower half */
@@ -110,6 +111,7 @@ struct qkd_epoch {
  * @told: otp: CLOCK_BOOTTIME in ns when a packet last showed the peer the
  *	fallback epoch, 0 if none has; cmpxchg
  * @since: otp: when the pad ran out
+ * @made: CLOCK_BOOTTIME in ns when an epoch was last made; aes->lock, read without
  * @bytes: otp: text since then
  */
 struct qkd_aes_tx {
@@ -123,6 +125,7 @@ struct qkd_aes_tx {
 	u64 interval;
 	u64 told;
 	u64 since;
+	u64 made;
 	atomic64_t bytes;
 };
 
@@ -156,9 +159,9 @@ struct qkd_aes_slot {
  * @ahead: epochs to prepare behind @high; aes->mutex, read without
  * @edge: highest unit prepared behind @high; likewise
  * @blocks: runs of AES_RUN units, by number, that were prepared because a
- *	packet named one of them, -1 for none; aes->mutex
+ *	packet named one of them, -1 for none; aes->mutex, read without
  * @block_at: CLOCK_BOOTTIME in ns when they were; aes->mutex
- * @tokens: unknown epochs that packets may still ask for; aes->lock
+ * @tokens: unknown runs that packets may still ask for; aes->lock
  * @refilled: jiffies when @tokens was last raised; aes->lock
  * @old: the secret before the current one, or NULL; aes->mutex
  * @old_until: CLOCK_BOOTTIME in ns when it goes, 0 while no packet has used

@@ -48,9 +48,10 @@ enum qkd_limits {
 	QKD_SECRET_MIN		= 32,
 	QKD_SECRET_MAX		= 1024,
 	QKD_PARK_TIME		= 50,		/* ms */
-	QKD_PARKED		= 64,		/* packets per SA */
-	QKD_PARKED_BYTES	= SZ_256K,	/* per SA */
-	QKD_PARKED_NET		= SZ_4M,	/* bytes per namespace */
+	QKD_PARKED		= 256,		/* packets per SA */
+	QKD_PARKED_BYTES	= SZ_1M,	/* per SA */
+	QKD_PARKED_NET		= SZ_16M,	/* bytes per namespace, with ... */
+	QKD_PARKED_SKB		= SZ_1K,	/* ... this for what is around each packet */
 
 	/* per namespace; the second of each outside the initial user namespace */
 	QKD_LINKS		= 16384,

@@ -105,7 +105,8 @@ void qkd_net_uncharge(struct qkd_link *link, u64 bytes)
  */
 bool qkd_net_park(struct qkd_link *link, u32 bytes)
 {
-	if (atomic64_add_return(bytes, &link->account->parked) <= QKD_PARKED_NET)
+	if (atomic64_add_return(bytes + QKD_PARKED_SKB, &link->account->parked) <=
+	    QKD_PARKED_NET)
 		return true;
 	qkd_net_unpark(link, bytes);
 	return false;
@@ -118,7 +119,7 @@ bool qkd_net_park(struct qkd_link *link, u32 bytes)
  */
 void qkd_net_unpark(struct qkd_link *link, u32 bytes)
 {
-	atomic64_sub(bytes, &link->account->parked);
+	atomic64_sub(bytes + QKD_PARKED_SKB, &link->account->parked);
 }
 
 static u32 qkd_name_hash(const char *name)
