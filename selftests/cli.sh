@@ -196,7 +196,7 @@ namespaces()
 	local pid failed=0
 
 	ip netns add bob || return
-	ip netns exec bob sleep 60 &
+	ip netns exec bob sleep 600 &
 	pid=$!
 	wait_for 5 elsewhere $pid || failed=1
 	qkd link add n0 type emu peer name e0 netns bob &&

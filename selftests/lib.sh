@@ -115,10 +115,14 @@ scaled()
 	[ "$n" -gt 0 ] && echo "$n" || echo 1
 }
 
+# The debug kernel takes four times as long.
+PATIENCE=1
+[ ! -e /sys/kernel/debug/kmemleak ] || PATIENCE=4
+
 # wait_for SECONDS COMMAND...: until the command succeeds.
 wait_for()
 {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1 * PATIENCE))
 	shift
 
 	until "$@" >/dev/null 2>&1; do
