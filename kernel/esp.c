@@ -185,6 +185,11 @@ static void sa_tell_noted(struct qkd_sa *sa, u32 type)
 		sa->told = epochs;
 	}
 	qkd_aes_stats(sa->aes, &stats);
+	/* Kinds are told apart from one another; the last word is how things are. */
+	if (type == QKD_EVENT_TYPE_SA_RESTORED && stats.fallback)
+		return;
+	if (type == QKD_EVENT_TYPE_SA_FALLBACK && !stats.fallback)
+		qkd_sa_tell(sa, QKD_EVENT_TYPE_SA_RESTORED);
 	if (stats.has_epoch)
 		ev.key_id = stats.id;
 	ev.spi = sa->spi;
