@@ -250,6 +250,10 @@ static void rx_new_epoch(struct qkd_epoch *ep, u64 now)
 
 	spin_lock(&aes->lock);
 	rx->tokens = min_t(u32, rx->tokens + 1, AES_TOKENS);
+	if (ep->tabled) {
+		list_add_tail(&ep->ready, &rx->verified);
+		rx->nverified++;
+	}
 	/* Not after qkd_aes_rx_drop() has forgotten it. */
 	if (atomic64_read(&rx->high) < (s64)ep->unit && !qkd_epoch_is_void(ep)) {
 		atomic64_set(&rx->high, ep->unit);
@@ -304,11 +308,21 @@ int qkd_aes_rx_accept(struct qkd_epoch *ep, u32 counter, u32 len)
 static void rx_remove(struct qkd_aes_slot *slot)
 {
 	struct qkd_epoch *ep = slot->epoch;
+	struct qkd_aes *aes;
 
+	if (!ep)
+		return;
+	aes = ep->aes;
 	WRITE_ONCE(slot->iv, 0);
 	WRITE_ONCE(slot->epoch, NULL);
-	if (ep)
-		qkd_epoch_put(ep);
+	spin_lock_bh(&aes->lock);
+	ep->tabled = false;
+	if (!list_empty(&ep->ready)) {
+		list_del_init(&ep->ready);
+		aes->rx.nverified--;
+	}
+	spin_unlock_bh(&aes->lock);
+	qkd_epoch_put(ep);
 }
 
 static void rx_insert(struct qkd_aes *aes, struct qkd_epoch *ep)
@@ -326,6 +340,7 @@ static void rx_insert(struct qkd_aes *aes, struct qkd_epoch *ep)
 			best = slot;
 	}
 	rx_remove(best);
+	ep->tabled = true;	/* no packet has seen it yet */
 	WRITE_ONCE(best->epoch, ep);
 	/* pairs with the acquire in rx_find() */
 	smp_store_release(&best->iv, ep->iv);
@@ -554,6 +569,8 @@ static bool rx_is_over(struct qkd_aes *aes, const struct qkd_epoch *ep, u64 now,
 		return true;
 	if ((s64)ep->unit > high)
 		return idle > RX_AHEAD;
+	if (ep->unit < aes->rx.floor && !READ_ONCE(ep->verified))
+		return true;
 	if ((s64)ep->unit < high)
 		return idle > RX_OLD;
 	/* The fallback epoch of an SA under otp is there for when it is needed. */
@@ -577,44 +594,59 @@ static u64 rx_behind(struct qkd_aes *aes)
 	return high > AES_BEHIND ? high - AES_BEHIND : 0;
 }
 
-/* Returns the number of epochs that are left, of those at or below the newest. */
-static u32 rx_retire(struct qkd_aes *aes, u64 now, u32 *total)
+/* Returns the number of epochs that are left. */
+static u32 rx_retire(struct qkd_aes *aes, u64 now)
 {
-	s64 high = atomic64_read(&aes->rx.high);
 	u64 behind = rx_behind(aes);
-	u32 i, kept = 0;
+	u32 i, left = 0;
 
-	*total = 0;
 	for (i = 0; i <= aes->rx.mask; i++) {
 		struct qkd_aes_slot *slot = &aes->rx.table[i];
 
 		if (!slot->iv)
 			continue;
-		if (rx_is_over(aes, slot->epoch, now, behind)) {
+		if (rx_is_over(aes, slot->epoch, now, behind))
 			rx_remove(slot);
-			continue;
-		}
-		++*total;
-		kept += (s64)slot->epoch->unit <= high;
+		else
+			left++;
 	}
-	return kept;
+	return left;
 }
 
-/* No more than @keep: the lowest go. */
-static void rx_limit(struct qkd_aes *aes, u32 kept)
+/* The slot of the verified epoch that is next to go, or NULL. */
+static struct qkd_aes_slot *rx_first_to_go(struct qkd_aes *aes)
 {
-	for (; kept > aes->rx.keep; kept--) {
-		struct qkd_aes_slot *lowest = NULL;
-		u32 i;
+	struct qkd_aes_rx *rx = &aes->rx;
+	struct qkd_epoch *ep = NULL;
+	u32 i;
 
-		for (i = 0; i <= aes->rx.mask; i++) {
-			struct qkd_aes_slot *slot = &aes->rx.table[i];
-
-			if (slot->iv &&
-			    (!lowest || slot->epoch->unit < lowest->epoch->unit))
-				lowest = slot;
+	spin_lock_bh(&aes->lock);
+	if (rx->nverified > rx->keep) {
+		ep = list_first_entry(&rx->verified, struct qkd_epoch, ready);
+		/* The newest stays, however early it came. */
+		if (ep->unit == atomic64_read(&rx->high)) {
+			list_move_tail(&ep->ready, &rx->verified);
+			ep = list_first_entry(&rx->verified, struct qkd_epoch, ready);
 		}
-		rx_remove(lowest);
+	}
+	spin_unlock_bh(&aes->lock);
+	for (i = 0; ep && i < AES_PROBES; i++) {
+		struct qkd_aes_slot *slot = &rx->table[(ep->unit + i) & rx->mask];
+
+		if (slot->epoch == ep)
+			return slot;
+	}
+	return NULL;
+}
+
+/* No more than @keep, and none that was skipped before those that went. */
+static void rx_limit(struct qkd_aes *aes)
+{
+	struct qkd_aes_slot *slot;
+
+	while ((slot = rx_first_to_go(aes))) {
+		aes->rx.floor = max(aes->rx.floor, slot->epoch->unit);
+		rx_remove(slot);
 	}
 }
 
@@ -671,16 +703,16 @@ struct qkd_epoch *qkd_aes_rx_newest(struct qkd_aes *aes)
 unsigned long qkd_aes_rx_prepare(struct qkd_aes *aes)
 {
 	u64 now = ktime_get_boottime_ns();
-	u32 kept, total;
+	u32 left;
 
 	rx_age_secret(aes, now);
-	kept = rx_retire(aes, now, &total);
-	rx_limit(aes, kept);
+	rx_limit(aes);
+	left = rx_retire(aes, now);
 	rx_go_ahead(aes);
 	rx_serve(aes, now);
-	if (kept > 1)
+	if (left > 1)
 		return nsecs_to_jiffies(RX_OLD);
-	return total || aes->rx.old ? nsecs_to_jiffies(RX_AHEAD) : 0;
+	return left || aes->rx.old ? nsecs_to_jiffies(RX_AHEAD) : 0;
 }
 
 /**
@@ -705,6 +737,7 @@ void qkd_aes_rx_drop(struct qkd_aes *aes)
 	atomic64_set(&rx->high, -1);
 	spin_unlock_bh(&aes->lock);
 	WRITE_ONCE(rx->edge, -1);
+	rx->floor = 0;
 }
 
 /**
@@ -752,6 +785,7 @@ int qkd_aes_rx_init(struct qkd_aes *aes, u32 window)
 	rx->table = kvcalloc(rx->mask + 1, sizeof(*rx->table), GFP_KERNEL_ACCOUNT);
 	if (!rx->table)
 		return -ENOMEM;
+	INIT_LIST_HEAD(&rx->verified);
 	atomic64_set(&rx->high, -1);
 	rx->edge = -1;
 	rx->tokens = AES_TOKENS;

@@ -57,7 +57,8 @@ enum {
  * @tfm: gcm(aes) with the epoch's key, zeros when it is idle; set by prepare
  * @ref: the table or queue that holds it, and requests in flight; 0: idle
  * @idle: in aes->used or aes->idle, while @ref is 0
- * @ready: tx: in aes->ready; aes->lock
+ * @ready: tx: in tx.ready; rx: in rx.verified; aes->lock
+ * @tabled: rx: a slot holds it; aes->lock
  * @iv: upper half of the packets' IV
  * @unit: offset of its unit
  * @seq: aes->seq when it was made
@@ -81,6 +82,7 @@ struct qkd_epoch {
 	refcount_t ref;
 	struct llist_node idle;
 	struct list_head ready;
+	bool tabled;
 	u32 iv;
 	u64 unit;
 	u32 seq;
@@ -152,6 +154,9 @@ struct qkd_aes_slot {
  * @table: an epoch is in one of AES_PROBES slots from its unit's number on
  * @mask: number of slots - 1
  * @keep: verified epochs that it keeps
+ * @verified: those, in the order in which they were; aes->lock
+ * @nverified: their number
+ * @floor: highest unit of those that it did not keep; aes->mutex
  * @window: counters that an epoch remembers
  * @high: highest unit that was verified, -1 for none; aes->lock, read without
  * @newest: CLOCK_BOOTTIME in ns when @high was last raised; aes->lock
@@ -171,6 +176,9 @@ struct qkd_aes_rx {
 	struct qkd_aes_slot *table;
 	u32 mask;
 	u32 keep;
+	struct list_head verified;
+	u32 nverified;
+	u64 floor;
 	u32 window;
 	atomic64_t high;
 	u64 newest;

@@ -45,6 +45,7 @@ static struct qkd_epoch *epoch_add(struct qkd_aes *aes)
 	if (!ep->tfm)
 		goto err_free_seen;
 	ep->aes = aes;
+	INIT_LIST_HEAD(&ep->ready);
 	spin_lock_init(&ep->lock);
 	list_add(&ep->list, &aes->epochs);
 	aes->nepochs++;
