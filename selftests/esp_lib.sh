@@ -316,7 +316,7 @@ runs_dry()
 
 	in_alice qkd link set qkd0 stop
 	sleep 0.5
-	capture /tmp/dry.pcap alice va -Q out ip and not ip proto 50
+	capture /tmp/dry.pcap alice va -s 128 -Q out ip and not ip proto 50
 	for ((i = 0; i < 2000; i++)); do
 		! refused_for_lack 0 || break
 		in_alice ping -n -q -f -c "$1" -w 5 -s "$2" "$IN_B" >/dev/null
@@ -342,7 +342,7 @@ runs_dry_in_segments()
 
 	before=$(sa alice out .refused.no_key)
 	in_alice qkd link set qkd0 stop
-	capture /tmp/dry.pcap alice va -Q out not esp and not arp and not icmp6
+	capture /tmp/dry.pcap alice va -s 128 -Q out not esp and not arp and not icmp6
 	ip netns exec bob timeout 150 socat -u TCP-LISTEN:8001,reuseaddr OPEN:/dev/null \
 		>/dev/null 2>&1 &
 	server=$!
