@@ -57,7 +57,7 @@ stream_through()
 	head -c "$size" /dev/urandom >/tmp/file
 	ip netns exec bob timeout 120 socat -u TCP-LISTEN:8000,reuseaddr CREATE:/tmp/copy \
 		>/dev/null 2>&1 &
-	sleep 0.5
+	wait_for 10 listens bob 8000
 	in_alice timeout 100 python3 - "$IN_B" <<'END' || return
 import socket, sys
 with socket.create_connection((sys.argv[1], 8000)) as s, open('/tmp/file', 'rb') as f:
