@@ -1534,7 +1534,7 @@ int qkd_links_init(void)
 {
 	int err = -ENOMEM;
 
-	qkd_wq = alloc_workqueue("qkd", WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
+	qkd_wq = alloc_workqueue("qkd", WQ_MEM_RECLAIM | WQ_UNBOUND | WQ_SYSFS, 0);
 	if (!qkd_wq)
 		return err;
 	qkd_free_wq = alloc_workqueue("qkd-free", WQ_MEM_RECLAIM | WQ_UNBOUND, 0);

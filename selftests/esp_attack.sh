@@ -40,13 +40,6 @@ attacks()
 	python_checks "$HERE/esp_attack.py" /tmp/seed "$QKD_GEN" "$@"
 }
 
-ends_agree()
-{
-	in_alice qkd -j -s link show qkd0 >/tmp/alice.json
-	in_bob qkd -j -s link show qkd0 >/tmp/bob.json
-	python3 "$HERE/ref/ref.py" accounts /tmp/alice.json /tmp/bob.json
-}
-
 ktap_print_header
 ktap_set_plan $((1 + 7 + 1 + 7 + 1 + 13 + 2 + 5 + 5 + 4 + 1 + 2 + 1 + 1 + 2 + 2 + 1 + 9))
 head -c 32 /dev/urandom >/tmp/seed

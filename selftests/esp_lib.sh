@@ -12,6 +12,8 @@
 
 SPI_A2B=0x1001
 SPI_B2A=0x1002
+SA_OUT=()
+SA_IN=()
 
 in_alice()
 {
@@ -21,6 +23,13 @@ in_alice()
 in_bob()
 {
 	ip netns exec bob "$@"
+}
+
+# ip_batch NAMESPACE: commands from stdin in one process, which are dear here. One
+# that fails does not keep the others from being done.
+ip_batch()
+{
+	ip -n "$1" -force -batch -
 }
 
 # Fragments of large packets must not be lost to small queues.
@@ -39,21 +48,21 @@ wire_up()
 # written down, so that transport mode need not let its discovery pass.
 wire_end()
 {
-	local n="ip -n $1"
-
 	ip netns exec "$1" sysctl -q net.ipv6.conf.all.accept_dad=0 \
 		net.ipv6.conf.default.accept_dad=0 \
 		net.ipv4.ipfrag_high_thresh=67108864 net.ipv6.ip6frag_high_thresh=67108864
-	$n link set lo up
-	$n addr add 10.1.0.$3/24 dev "$2"
-	$n addr add fd00:1::$3/64 dev "$2" nodad
-	$n addr add 10.2.$3.1/32 dev lo
-	$n addr add fd00:2::$3/128 dev lo nodad
-	$n link set "$2" up
-	$n neigh replace 10.1.0.$5 lladdr 02:00:00:00:00:0$5 dev "$2" nud permanent
-	$n neigh replace fd00:1::$5 lladdr 02:00:00:00:00:0$5 dev "$2" nud permanent
-	$n route add 10.2.$5.1/32 via 10.1.0.$5 src 10.2.$3.1
-	$n route add fd00:2::$5/128 via fd00:1::$5 src fd00:2::$3
+	ip_batch "$1" <<-END
+	link set lo up
+	addr add 10.1.0.$3/24 dev $2
+	addr add fd00:1::$3/64 dev $2 nodad
+	addr add 10.2.$3.1/32 dev lo
+	addr add fd00:2::$3/128 dev lo nodad
+	link set $2 up
+	neigh replace 10.1.0.$5 lladdr 02:00:00:00:00:0$5 dev $2 nud permanent
+	neigh replace fd00:1::$5 lladdr 02:00:00:00:00:0$5 dev $2 nud permanent
+	route add 10.2.$5.1/32 via 10.1.0.$5 src 10.2.$3.1
+	route add fd00:2::$5/128 via fd00:1::$5 src fd00:2::$3
+	END
 }
 
 # link_up RATE [PARAMETERS...]: a pair, whose bytes nobody knows
@@ -82,8 +91,15 @@ seeded_up()
 
 link_is_up()
 {
-	[ "$(link_field alice .state)" = up ] && [ "$(link_field bob .state)" = up ] &&
-		[ "$(live alice pad)" -gt 1000000 ] && [ "$(live bob pad)" -gt 1000000 ]
+	both_links | jq -es 'length == 2 and all(.[][0]; .state == "up" and
+		([.streams[] | select(.dir == "out" and (.stream | endswith("pad")))] |
+		length == 1 and all(.live - .pending > 1000000)))'
+}
+
+both_links()
+{
+	in_alice qkd -j -s link show qkd0
+	in_bob qkd -j -s link show qkd0
 }
 
 link_down()
@@ -112,7 +128,7 @@ sa_add()
 	shift 6
 
 	ip netns exec "$ns" qkd esp add src "$src" dst "$dst" spi "$spi" dir "$dir" \
-		dev qkd0 cipher "${CIPHER:-otp}" mode "$mode" reqid 1 "$@"
+		dev qkd0 cipher "${CIPHER:-otp}" mode "$mode" reqid "${REQID:-1}" "$@"
 }
 
 # addresses 4|6 tunnel|transport: sets A and B, the outer ends, and IN_A and
@@ -132,24 +148,34 @@ policies()
 {
 	local src=$3 dst=$4 in_src=$5 in_dst=$6
 
-	ip -n "$1" xfrm policy add src "$in_src" dst "$in_dst" dir out \
-		tmpl src "$src" dst "$dst" proto esp reqid 1 mode "$2"
-	ip -n "$1" xfrm policy add src "$in_dst" dst "$in_src" dir in \
-		tmpl src "$dst" dst "$src" proto esp reqid 1 mode "$2"
+	ip_batch "$1" <<-END
+	xfrm policy add src $in_src dst $in_dst dir out \
+		tmpl src $src dst $dst proto esp reqid ${REQID:-1} mode $2
+	xfrm policy add src $in_dst dst $in_src dir in \
+		tmpl src $dst dst $src proto esp reqid ${REQID:-1} mode $2
+	END
 }
 
 # tunnel_up 4|6 tunnel|transport REPLAY-WINDOW [esn]: SAs and policies at both
 # ends
 tunnel_up()
 {
-	local mode=$2 window=$3
+	addresses "$1" "$2"
+	between "${@:2}"
+}
 
-	addresses "$1" "$mode"
-	shift 3
-	sa_add alice out $SPI_A2B $A $B "$mode" "$@" &&
-		sa_add bob in $SPI_A2B $A $B "$mode" replay-window "$window" "$@" &&
-		sa_add bob out $SPI_B2A $B $A "$mode" "$@" &&
-		sa_add alice in $SPI_B2A $B $A "$mode" replay-window "$window" "$@" || return
+# between MODE REPLAY-WINDOW [esn]: from $A to $B and back for $IN_A and $IN_B. SAs
+# have what the arrays SA_OUT and SA_IN say besides.
+between()
+{
+	local mode=$1
+	local inbound=(replay-window "$2" "${SA_IN[@]}")
+	shift 2
+
+	sa_add alice out $SPI_A2B $A $B "$mode" "${SA_OUT[@]}" "$@" &&
+		sa_add bob in $SPI_A2B $A $B "$mode" "${inbound[@]}" "$@" &&
+		sa_add bob out $SPI_B2A $B $A "$mode" "${SA_OUT[@]}" "$@" &&
+		sa_add alice in $SPI_B2A $B $A "$mode" "${inbound[@]}" "$@" || return
 	policies alice "$mode" $A $B $IN_A $IN_B
 	policies bob "$mode" $B $A $IN_B $IN_A
 }
@@ -159,8 +185,7 @@ tunnel_down()
 	local ns
 
 	for ns in alice bob; do
-		ip -n $ns xfrm policy flush
-		ip -n $ns xfrm state flush
+		printf 'xfrm %s flush\n' policy state | ip_batch $ns
 	done
 }
 
@@ -170,22 +195,25 @@ sa()
 	ip netns exec "$1" qkd -j -s esp show | jq "first(.[] | select(.dir == \"$2\"))$3"
 }
 
+# ends_match WHAT [REFUSED]: WHAT, as jq has it, is the same of what an end sent and
+# what the other got; refused was REFUSED and nothing else
+ends_match()
+{
+	{
+		in_alice qkd -j -s esp show
+		in_bob qkd -j -s esp show
+	} | jq -es "def of(dir): first(.[] | select(.dir == dir)) | $1;
+		. as [\$a, \$b] | (\$a | of(\"out\")) == (\$b | of(\"in\")) and
+		(\$b | of(\"out\")) == (\$a | of(\"in\")) and
+		all(.[][].refused; add == ${2:-0})" >/dev/null
+}
+
 # same_at_both_ends: what one end sent the other has, and refused nothing
 same_at_both_ends()
 {
-	local ns peer what
-
-	for ns in alice bob; do
-		[ $ns = alice ] && peer=bob || peer=alice
-		for what in .packets .bytes .key_bytes; do
-			[ "$(sa $ns out $what)" = "$(sa $peer in $what)" ] || {
-				echo "$what: $(sa $ns out $what) from $ns, $(sa $peer in $what) at $peer"
-				tell
-				return 1
-			}
-		done
-		refused_nothing $ns || return
-	done
+	ends_match '[.packets, .bytes, .key_bytes]' && return
+	tell
+	return 1
 }
 
 refused_nothing()
@@ -238,6 +266,124 @@ captured()
 		return 1
 	}
 	return $rc
+}
+
+# capture FILE NAMESPACE DEVICE FILTER...: until capture_end
+capture()
+{
+	local file=$1 ns=$2 device=$3
+
+	rm -f /tmp/tcpdump
+	ip netns exec "$ns" tcpdump --immediate-mode -i "$device" -s 0 -B 16384 \
+		-w "$file" "${@:4}" >/tmp/tcpdump 2>&1 &
+	TCPDUMP=$!
+	wait_for 10 grep -q '^.*listening on' /tmp/tcpdump
+}
+
+capture_end()
+{
+	sleep 0.5
+	kill $TCPDUMP
+	wait $TCPDUMP
+	grep -q '^0 packets dropped by kernel' /tmp/tcpdump || {
+		cat /tmp/tcpdump
+		return 1
+	}
+}
+
+# stray_end FILE: the end of a capture of what should not be: there is nothing
+stray_end()
+{
+	capture_end && ! tcpdump -n -r "$1" 2>/dev/null | grep .
+}
+
+answers()
+{
+	in_alice ping -n -q -c 2 -i 0.2 -w 5 "$IN_B"
+}
+
+# refused_for_lack MORE-THAN: packets of alice's
+refused_for_lack()
+{
+	[ "$(sa alice out .refused.no_key)" -gt "$1" ]
+}
+
+# runs_dry COUNT SIZE: pings of this size, COUNT a time, until there is no key:
+# nothing is sent then, least of all in clear, and the reason counts.
+runs_dry()
+{
+	local sent i rc=0
+
+	in_alice qkd link set qkd0 stop
+	sleep 0.5
+	capture /tmp/dry.pcap alice va -s 128 -Q out ip and not ip proto 50
+	for ((i = 0; i < 2000; i++)); do
+		! refused_for_lack 0 || break
+		in_alice ping -n -q -f -c "$1" -w 5 -s "$2" "$IN_B" >/dev/null
+	done
+	# what is left may do for less
+	sleep 0.3
+	sent=$(sa alice out .packets)
+	in_alice ping -n -q -i 0.2 -w 2 -s "$2" "$IN_B" && {
+		echo "a ping was answered without key"
+		rc=1
+	}
+	stray_end /tmp/dry.pcap && [ $rc -eq 0 ] && [ "$(sa alice out .packets)" -eq "$sent" ] &&
+		refused_for_lack 2 && return
+	tell
+	return 1
+}
+
+# TCP hands down segments of 64 KiB, whose packets have key at first and then
+# none.
+runs_dry_in_segments()
+{
+	local before server client rc=0
+
+	before=$(sa alice out .refused.no_key)
+	in_alice qkd link set qkd0 stop
+	capture /tmp/dry.pcap alice va -s 128 -Q out not esp and not arp and not icmp6
+	ip netns exec bob timeout 150 socat -u TCP-LISTEN:8001,reuseaddr OPEN:/dev/null \
+		>/dev/null 2>&1 &
+	server=$!
+	wait_for 10 listens bob 8001
+	ip netns exec alice timeout 120 socat -u OPEN:/dev/zero TCP:"$IN_B":8001 \
+		>/dev/null 2>&1 &
+	client=$!
+	wait_for 100 refused_for_lack $((before + 2)) || rc=$?
+	kill $server $client
+	wait $server $client
+	stray_end /tmp/dry.pcap && [ $rc -eq 0 ] && return
+	tell
+	return 1
+}
+
+# listens NAMESPACE PORT: somebody, on TCP
+listens()
+{
+	[ -n "$(ip netns exec "$1" ss -Hltn "sport = :$2")" ]
+}
+
+# With key again, traffic passes.
+revives()
+{
+	in_alice qkd link set qkd0 start
+	wait_for 20 link_is_up && answers
+}
+
+# witness NAMESPACE...: goes when the kernel is done with what was in it
+witness()
+{
+	local ns
+
+	for ns in "$@"; do
+		ip link add "witness-$ns" type veth peer name witness netns "$ns"
+	done
+}
+
+no_witness()
+{
+	! ip -o link | grep witness
 }
 
 # python_checks SCRIPT [ARG...]: passes its "ok - ..." and "not ok - ..." on

@@ -1,21 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""races.py SECONDS: traffic both ways on both CPUs, while the link under it is
-wiped, starved, aged, deleted and begun anew at random moments.
+"""races.py SECONDS: traffic both ways on both CPUs under otp, and under aes with an
+epoch per packet, while the link under it is wiped, starved, aged, deleted and begun
+anew at random moments.
 
 All text repeats 16 random bytes, so wherever pad that was wiped too early meets
-it, 16 bytes of a packet on the wire equal some rotation of them. Datagrams
-carry no UDP checksum: whatever decrypts wrongly is delivered, and seen.
+it, 16 bytes of a packet on the wire equal some rotation of them; under aes so do
+those that are opened with the zeros that a wiped epoch has. Datagrams carry no UDP
+checksum: whatever decrypts wrongly is delivered, and seen.
 """
 import contextlib
 import ctypes
+import functools
 import multiprocessing
 import os
 import random
+import select
 import socket
 import struct
 import subprocess
 import sys
 import time
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'ref'))
 
@@ -28,7 +34,12 @@ ROTATIONS = [TEXT[i:i + 16] for i in range(16)]
 SO_NO_CHECK = 11
 PACKET_OUTGOING = 4
 SOL_PACKET, PACKET_STATISTICS = 263, 6
-ENDS = {'alice': ('10.2.1.1', 'va', 0, '10.2.2.1'), 'bob': ('10.2.2.1', 'vb', 1, '10.2.1.1')}
+ENDS = {'alice': ('va', 0), 'bob': ('vb', 1)}
+OUTER = {'alice': '10.1.0.1', 'bob': '10.1.0.2'}
+# cipher -> SPIs of what alice and bob send, reqid, inner addresses; of races.sh
+TUNNELS = {'otp': ((0x1001, 0x1002), 1, {'alice': '10.2.1.1', 'bob': '10.2.2.1'}),
+           'aes': ((0x2001, 0x2002), 2, {'alice': '10.3.1.1', 'bob': '10.3.2.1'})}
+BEGIN = 128             # bytes of a packet that are opened with zeros
 PORT = 9
 CONTROLS = 3
 GENERATIONS = 4
@@ -36,23 +47,30 @@ GENERATIONS = 4
 
 class Counts(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int64) for name in (
-        'sent', 'unsent', 'received', 'garbled', 'captured', 'clear', 'bare', 'dropped')]
+        'sent', 'unsent', 'otp', 'aes', 'garbled', 'captured', 'clear', 'zeros', 'bare', 'dropped')]
+
+
+def other(name):
+    return 'bob' if name == 'alice' else 'alice'
 
 
 def sender(name, counts, stop):
-    address, _, cpu, peer = ENDS[name]
-    os.sched_setaffinity(0, {cpu})
-    sock = wire.udp(name, address)
-    sock.setsockopt(socket.SOL_SOCKET, SO_NO_CHECK, 1)
+    os.sched_setaffinity(0, {ENDS[name][1]})
+    flows = []
+    for _, _, inner in TUNNELS.values():
+        sock = wire.udp(name, inner[name])
+        sock.setsockopt(socket.SOL_SOCKET, SO_NO_CHECK, 1)
+        flows.append((sock, (inner[other(name)], PORT)))
     rng = random.Random()
     while not stop.is_set():
+        sock, peer = rng.choice(flows)
         size = rng.choice((16, 100, 500, 1000, 1300, 1400, 5000, 20000))
         data = struct.pack('>I', size) + TEXT[:size]
         cut = rng.randrange(len(data)) if size < 1300 and rng.random() < 0.3 else 0
         try:
             if cut:
-                sock.sendto(data[:cut], socket.MSG_MORE, (peer, PORT))
-            sock.sendto(data[cut:], 0, (peer, PORT))
+                sock.sendto(data[:cut], socket.MSG_MORE, peer)
+            sock.sendto(data[cut:], 0, peer)
             counts.sent += 1
         except OSError:
             counts.unsent += 1
@@ -60,22 +78,40 @@ def sender(name, counts, stop):
 
 
 def receiver(name, counts, stop):
-    sock = wire.udp(name, ENDS[name][0], PORT)
-    sock.settimeout(0.5)
+    socks = {wire.udp(name, inner[name], PORT): cipher
+             for cipher, (_, _, inner) in TUNNELS.items()}
     while not stop.is_set():
-        try:
+        for sock in select.select(list(socks), [], [], 0.5)[0]:
             data = sock.recv(70000)
-        except TimeoutError:
-            continue
-        counts.received += 1
-        size = struct.unpack('>I', data[:4])[0] if len(data) >= 4 else -1
-        if size != len(data) - 4 or data[4:] != TEXT[:size]:
-            counts.garbled += 1
+            setattr(counts, socks[sock], getattr(counts, socks[sock]) + 1)
+            size = struct.unpack('>I', data[:4])[0] if len(data) >= 4 else -1
+            if size != len(data) - 4 or data[4:] != TEXT[:size]:
+                counts.garbled += 1
+
+
+@functools.cache
+def zeros_stream(counter):
+    """What AES-GCM adds to a text under a key and nonce base of zeros."""
+    begin = counter.to_bytes(12, 'big') + (2).to_bytes(4, 'big')
+    cipher = Cipher(algorithms.AES(bytes(32)), modes.CTR(begin)).encryptor()
+    return int.from_bytes(cipher.update(bytes(BEGIN)), 'big')
+
+
+def has_text(data):
+    return any(rotation in data for rotation in ROTATIONS)
+
+
+def is_under_zeros(esp):
+    """Does an ESP packet have its text if it is opened with zeros?"""
+    text = esp[16:16 + BEGIN].ljust(BEGIN, b'\0')
+    number = int.from_bytes(text, 'big') ^ zeros_stream(int.from_bytes(esp[12:16], 'big'))
+    return has_text(number.to_bytes(BEGIN, 'big'))
 
 
 def watcher(name, counts, stop):
     """Everything that leaves the device, to the last frame."""
-    sock = wire.packet_socket(name, ENDS[name][1])
+    sock = wire.packet_socket(name, ENDS[name][0])
+    spis = TUNNELS['aes'][0]
     sock.settimeout(0.5)
     while True:
         try:
@@ -89,8 +125,11 @@ def watcher(name, counts, stop):
         counts.captured += 1
         if not wire.is_esp(frame):
             counts.bare += 1
-        if any(rotation in frame for rotation in ROTATIONS):
+        if has_text(frame):
             counts.clear += 1
+        esp = frame[wire.ESP_AT:]
+        if int.from_bytes(esp[:4], 'big') in spis and is_under_zeros(esp):
+            counts.zeros += 1
     counts.dropped += struct.unpack('II', sock.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))[1]
 
 
@@ -103,16 +142,24 @@ def nap(most):
     time.sleep(random.random() * most)
 
 
+@functools.cache
+def client(name):
+    with wire.Namespace(name):
+        return genl.Qkd()
+
+
+def ask(end, op, **values):
+    """Whatever it is asked of may be gone just now."""
+    with contextlib.suppress(OSError):
+        client(end).do(op, **values)
+
+
 def generation():
     """Some in a row, without a process for each: what such an end can meet is
     a packet that is half done, so they must be many."""
-    with wire.Namespace('alice'):
-        family = genl.Qkd()
     for admin in ('down', 'up') * GENERATIONS:
-        with contextlib.suppress(OSError):      # somebody deletes the link
-            family.do('link-set', name='qkd0', admin=admin)
+        ask('alice', 'link-set', name='qkd0', admin=admin)
         nap(0.1)
-    family.close()
 
 
 def starve():
@@ -139,40 +186,52 @@ def fault():
     nap(0.2)
 
 
-def sa_words(name, direction):
-    src, dst = ('10.1.0.1', '10.1.0.2') if (name == 'alice') == (direction == 'out') else (
-        '10.1.0.2', '10.1.0.1')
-    spi = '0x1001' if src == '10.1.0.1' else '0x1002'
-    return ['src', src, 'dst', dst, 'spi', spi, 'dir', direction, 'dev', 'qkd0', 'cipher', 'otp',
-            'mode', 'tunnel', 'reqid', '1']
+def sa_name(cipher, name, direction):
+    sender_ = name if direction == 'out' else other(name)
+    spi = TUNNELS[cipher][0][list(OUTER).index(sender_)]
+    return {'link_name': 'qkd0', 'dir': direction, 'spi': spi}
+
+
+def sa(cipher, name, direction):
+    ends = [socket.inet_aton(OUTER[end]) for end in (name, other(name))]
+    src, dst = ends if direction == 'out' else ends[::-1]
+    found = {**sa_name(cipher, name, direction), 'cipher': cipher, 'src': src, 'dst': dst,
+             'mode': 'tunnel', 'reqid': TUNNELS[cipher][1]}
+    if cipher == 'aes':
+        found |= {'rekey_packets': 1} if direction == 'out' else {'replay_window': 64}
+    return found
+
+
+def any_sa():
+    return random.choice(list(TUNNELS)), random.choice(list(ENDS)), random.choice(('in', 'out'))
 
 
 def replace_sa():
-    qkd(random.choice(('alice', 'bob')), 'esp', 'replace',
-        *sa_words('alice', random.choice(('in', 'out'))))
-    name = random.choice(('alice', 'bob'))
-    qkd(name, 'esp', 'replace', *sa_words(name, random.choice(('in', 'out'))))
+    """Also one that belongs to the other end, whose SPI and direction are free or not."""
+    cipher, name, direction = any_sa()
+    ask(random.choice(list(ENDS)), 'esp-replace', **sa(cipher, name, direction))
+    cipher, name, direction = any_sa()
+    ask(name, 'esp-replace', **sa(cipher, name, direction))
 
 
 def delete_sa():
-    name, direction = random.choice(('alice', 'bob')), random.choice(('in', 'out'))
-    spi = sa_words(name, direction)[5]
-    qkd(name, 'esp', 'del', 'spi', spi, 'dir', direction, 'dev', 'qkd0')
+    cipher, name, direction = any_sa()
+    ask(name, 'esp-del', **sa_name(cipher, name, direction))
     nap(0.1)
-    qkd(name, 'esp', 'add', *sa_words(name, direction))
+    ask(name, 'esp-add', **sa(cipher, name, direction))
 
 
 def new_link():
-    qkd(random.choice(('alice', 'bob')), 'link', 'del', 'qkd0')
+    ask(random.choice(list(ENDS)), 'link-del', name='qkd0')
     nap(0.1)
     qkd('alice', 'link', 'add', 'qkd0', 'type', 'emu', 'rate', '400mbit', 'pad-capacity', '2M',
         'peer', 'name', 'qkd0', 'netns', 'bob')
     for name in ENDS:
-        for direction in ('in', 'out'):
-            subprocess.run(['ip', '-n', name, 'xfrm', 'state', 'deleteall'], check=False)
+        subprocess.run(['ip', '-n', name, 'xfrm', 'state', 'deleteall'], check=False)
     for name in ENDS:
-        for direction in ('in', 'out'):
-            qkd(name, 'esp', 'add', *sa_words(name, direction))
+        for cipher in TUNNELS:
+            for direction in ('in', 'out'):
+                ask(name, 'esp-add', **sa(cipher, name, direction))
 
 
 OPERATIONS = (generation, generation, starve, age, keep, fault, replace_sa, delete_sa, new_link)
@@ -185,7 +244,11 @@ def say(name, good):
 
 def control():
     """Text that leaves in clear, so that the watchers show that they see it. A
-    socket takes it: an ICMP error would quote it."""
+    socket takes it: an ICMP error would quote it. They know zeros when they see
+    them, too."""
+    text = int.from_bytes((bytes(32) + TEXT)[:BEGIN], 'big') ^ zeros_stream(0)
+    if not is_under_zeros(bytes(16) + text.to_bytes(BEGIN, 'big')):
+        say('what is sealed under zeros is seen', False)
     sock, sink = wire.udp('alice', '10.1.0.1'), wire.udp('bob', '10.1.0.2', PORT)
     for _ in range(CONTROLS):
         sock.sendto(TEXT[:64], ('10.1.0.2', PORT))
@@ -205,7 +268,7 @@ def main():
     counts = multiprocessing.Value(Counts, lock=False)
     parts = {(work, name): multiprocessing.Value(Counts, lock=False)
              for work in (sender, receiver, watcher) for name in ENDS}
-    workers = [multiprocessing.Process(target=work,
+    workers = [multiprocessing.Process(target=work, daemon=True,
                                        args=(name, part, halt if work == sender else stop))
                for (work, name), part in parts.items()]
     for worker in workers:
@@ -236,10 +299,11 @@ def main():
     counts.bare -= CONTROLS
     good = say('no packet on the wire equals its text in 16 bytes, but the control',
                counts.clear == 0)
+    good &= say('none under aes is sealed with the zeros of a wiped epoch', counts.zeros == 0)
     good &= say('nothing leaves but ESP and the control', counts.bare == 0)
     good &= say('nothing is delivered garbled', counts.garbled == 0)
-    good &= say('there was traffic: packets captured and delivered',
-                counts.captured > 500 and counts.received > 200)
+    good &= say('there was traffic: packets captured and delivered, of both ciphers',
+                counts.captured > 500 and min(counts.otp, counts.aes) > 100)
     good &= say('each kind of operation ran', min(done.values()) > 0)
     sys.exit(not good)
 

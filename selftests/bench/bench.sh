@@ -59,18 +59,19 @@ policy()
 		dst "198.51.100.$here" proto esp mode tunnel reqid "$net"
 }
 
-tunnel_otp()
+# tunnel CIPHER NET: SPIs 0xNET001 and 0xNET002
+tunnel()
 {
-	local p1=(src 198.51.100.1 dst 198.51.100.2 spi 0x1001)
-	local p2=(src 198.51.100.2 dst 198.51.100.1 spi 0x1002)
-	local mode=(cipher otp mode tunnel reqid 1) window=(replay-window 128)
+	local p1=(src 198.51.100.1 dst 198.51.100.2 spi "0x${2}001")
+	local p2=(src 198.51.100.2 dst 198.51.100.1 spi "0x${2}002")
+	local mode=(cipher "$1" mode tunnel reqid "$2") window=(replay-window 128)
 
 	a qkd esp add "${p1[@]}" dir out dev qkd0 "${mode[@]}"
 	b qkd esp add "${p1[@]}" dir in dev qkd1 "${mode[@]}" "${window[@]}"
 	b qkd esp add "${p2[@]}" dir out dev qkd1 "${mode[@]}"
 	a qkd esp add "${p2[@]}" dir in dev qkd0 "${mode[@]}" "${window[@]}"
-	policy 1 $n0 1 2
-	policy 1 $n1 2 1
+	policy "$2" $n0 1 2
+	policy "$2" $n1 2 1
 }
 
 tunnel_gcm()
@@ -88,20 +89,6 @@ tunnel_gcm()
 	done
 	policy 2 $n0 1 2
 	policy 2 $n1 2 1
-}
-
-tunnel_aes()
-{
-	local p1=(src 198.51.100.1 dst 198.51.100.2 spi 0x3001)
-	local p2=(src 198.51.100.2 dst 198.51.100.1 spi 0x3002)
-	local mode=(cipher aes mode tunnel reqid 3) window=(replay-window 128)
-
-	a qkd esp add "${p1[@]}" dir out dev qkd0 "${mode[@]}"
-	b qkd esp add "${p1[@]}" dir in dev qkd1 "${mode[@]}" "${window[@]}"
-	b qkd esp add "${p2[@]}" dir out dev qkd1 "${mode[@]}"
-	a qkd esp add "${p2[@]}" dir in dev qkd0 "${mode[@]}" "${window[@]}"
-	policy 3 $n0 1 2
-	policy 3 $n1 2 1
 }
 
 # Pools are filled, then supply stops: its cost is not ESP's.
@@ -187,9 +174,9 @@ key_rates()
 # what udev would have loaded: the alternative at its best
 modprobe -q aesni_intel || true
 topology
-tunnel_otp
+tunnel otp 1
 tunnel_gcm
-tunnel_aes
+tunnel aes 3
 b iperf3 -s -D >/dev/null
 sleep 2
 

@@ -62,7 +62,8 @@ class Spec:
     def __init__(self, path=None):
         path = path or next(p for p in SPECS if os.path.exists(p))
         with open(path, encoding='utf-8') as file:
-            spec = yaml.safe_load(file)
+            # pure Python takes a second of an emulated machine for this
+            spec = yaml.load(file, getattr(yaml, 'CSafeLoader', yaml.SafeLoader))
         self.enums = {}
         for entry in spec['definitions']:
             if entry['type'] not in ('enum', 'flags'):
