@@ -439,6 +439,17 @@ struct qkd_key_context {
 	const u8 *data;
 };
 
+/**
+ * struct qkd_xpn - what a MACsec SA with extended packet numbers has besides
+ *	its key
+ * @salt: of its nonces
+ * @ssci: short SCI
+ */
+struct qkd_xpn {
+	u8 salt[12];
+	u8 ssci[4];
+};
+
 int qkd_kdf_init(void);
 void qkd_kdf_exit(void);
 struct crypto_shash *qkd_prf_new(const u8 *key, u32 len);
@@ -448,6 +459,8 @@ int qkd_kdf_key(const struct qkd_slice *sl, const struct qkd_key_context *ctx,
 		u8 *key, u32 size);
 int qkd_kdf_epoch(const struct qkd_slice *sl, const struct qkd_key_context *ctx,
 		  const struct qkd_secret *secret, u8 key[32], u8 nonce[12]);
+int qkd_kdf_xpn(const struct qkd_slice *sl, const struct qkd_key_context *ctx,
+		struct qkd_xpn *xpn);
 int qkd_kdf_epoch_tag(const struct qkd_segment *seg, __be32 spi, u64 offset, u8 *tag);
 int qkd_kdf_id_tag(const struct qkd_segment *seg, const u8 id[QKD_KEY_ID_LEN],
 		   const struct qkd_key_context *ctx, u8 tag[5]);
@@ -495,11 +508,12 @@ struct qkd_issued {
 	u32 size;
 };
 
+const char *qkd_key_error(int err);
 int qkd_key_may_leave(struct qkd_link *link, u32 class);
 int qkd_key_id_make(const struct qkd_slice *sl, const struct qkd_key_context *ctx,
 		    u8 id[QKD_KEY_ID_LEN]);
 int qkd_key_alloc(struct qkd_link *link, const struct qkd_key_context *ctx,
-		  u32 size, u8 id[QKD_KEY_ID_LEN], u8 *key);
+		  u32 size, u8 id[QKD_KEY_ID_LEN], u8 *key, struct qkd_xpn *xpn);
 int qkd_key_get(struct qkd_link *link, const struct qkd_key_context *ctx,
 		u32 size, const struct qkd_owner *owner, struct qkd_issued *out);
 int qkd_key_peek(struct qkd_link *link, const u8 id[QKD_KEY_ID_LEN],
@@ -508,8 +522,11 @@ int qkd_key_peek(struct qkd_link *link, const u8 id[QKD_KEY_ID_LEN],
 int qkd_key_commit(struct qkd_link *link, u32 handle);
 int qkd_key_drop(struct qkd_link *link, u32 handle);
 int qkd_key_fetch(struct qkd_link *link, u32 handle, u8 *key, u32 *size);
+int qkd_key_check(struct qkd_link *link, const u8 id[QKD_KEY_ID_LEN],
+		  const struct qkd_key_context *ctx, u32 size);
 int qkd_key_claim(struct qkd_link *link, const u8 id[QKD_KEY_ID_LEN],
-		  const struct qkd_key_context *ctx, u8 *key, u32 *size);
+		  const struct qkd_key_context *ctx, u8 *key, u32 *size,
+		  struct qkd_xpn *xpn);
 void qkd_key_release_owner(struct qkd_link *link, const struct qkd_owner *owner);
 void qkd_key_release_all(struct qkd_link *link);
 void qkd_key_kill_all(struct qkd_link *link);
