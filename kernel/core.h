@@ -11,6 +11,7 @@
  *   qkd_registry_lock (mutex)	the tables of links and types
  *   link->lock (mutex)		configuration, generation, supply, wiping by age
  *   link->handle_lock (mutex)	handles and peeks
+ *   macsec_lock (mutex)	bound macsec devices; inside RTNL, see macsec.c
  *   RCU			everything that a packet or an allocation reads
  */
 #ifndef _QKD_CORE_H
@@ -36,6 +37,7 @@ struct crypto_shash;
 struct qkd_account;
 struct qkd_aes;
 struct qkd_link;
+struct qkd_macsec_name;
 struct qkd_secret;
 
 enum qkd_kind {
@@ -590,7 +592,11 @@ static inline void qkd_refuse(struct qkd_link *link, enum qkd_refusal why)
  * @spi: of an SA, 0 for none
  * @dir: enum qkd_dir
  * @count: 0 for none
- * @key_id: of an epoch, NULL for none
+ * @key_id: of an epoch or a MACsec SA, NULL for none
+ * @ifindex: of a macsec device, 0 for none
+ * @macsec: which of its SAs, NULL for none
+ * @error: positive errno, 0 for none
+ * @message: why, NULL for none
  */
 struct qkd_event {
 	u32 type;
@@ -603,6 +609,10 @@ struct qkd_event {
 	u32 dir;
 	u64 count;
 	const u8 *key_id;
+	u32 ifindex;
+	const struct qkd_macsec_name *macsec;
+	u32 error;
+	const char *message;
 };
 
 void qkd_event_send(struct qkd_link *link, const struct qkd_event *ev);
@@ -865,5 +875,11 @@ int qkd_aes_set(struct qkd_aes *aes, const struct qkd_esp_change *change,
 		struct netlink_ext_ack *extack);
 void qkd_aes_describe(struct qkd_aes *aes, struct qkd_esp_config *cfg);
 void qkd_aes_stats(struct qkd_aes *aes, struct qkd_epoch_stats *stats);
+
+/* macsec.c: keys of macsec devices; macsec.h has the rest */
+void qkd_macsec_link_gone(struct qkd_link *link);
+void qkd_macsec_stop(const char *why, bool wait);
+int qkd_macsec_init(void);
+void qkd_macsec_exit(void);
 
 #endif /* _QKD_CORE_H */

@@ -52,6 +52,10 @@ enum qkd_limits {
 	QKD_PARKED_BYTES	= SZ_256K,	/* per SA */
 	QKD_PARKED_NET		= SZ_4M,	/* bytes per namespace */
 
+	/* MACsec */
+	QKD_MACSEC_TIME		= 3600 * 1000,	/* ms that an SA is used */
+	QKD_MACSEC_SAS		= 1024,		/* per device */
+
 	/* per namespace; the second of each outside the initial user namespace */
 	QKD_LINKS		= 16384,
 	QKD_LINKS_USER		= 64,
