@@ -141,7 +141,7 @@ static int alloc_key_wait(struct qkd_link *link, struct file *file, u32 size,
 		if (READ_ONCE(link->gone))
 			break;
 		err = qkd_key_alloc(link, &qkd_read_context, size, rec->id,
-				    rec->key);
+				    rec->key, NULL);
 		if (!is_transient(err))
 			break;
 		err = wait_for_link(link, file, &wait);
@@ -350,7 +350,7 @@ static int ioc_claim(struct qkd_link *link, struct qkd_ioc_claim __user *arg,
 	key = kmalloc(QKD_KEY_SIZE_MAX, GFP_KERNEL);
 	if (!key)
 		return -ENOMEM;
-	err = qkd_key_claim(link, claim->id, &ctx, key, &size);
+	err = qkd_key_claim(link, claim->id, &ctx, key, &size, NULL);
 	if (!err)
 		err = copy_key(link, to, key, size);
 	kfree_sensitive(key);

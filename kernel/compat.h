@@ -110,4 +110,11 @@ static inline int qkd_xfrm_init_state(struct xfrm_state *x,
 }
 #endif
 
+#include <linux/net.h>
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 19, 0)
+#define QKD_BIND_ADDR	struct sockaddr
+#else
+#define QKD_BIND_ADDR	struct sockaddr_unsized
+#endif
+
 #endif /* _QKD_COMPAT_H */

@@ -11,6 +11,7 @@
  *   qkd_registry_lock (mutex)	the tables of links and types
  *   link->lock (mutex)		configuration, generation, supply, wiping by age
  *   link->handle_lock (mutex)	handles and peeks
+ *   macsec_lock (mutex)	bound macsec devices; inside RTNL, see macsec.c
  *   RCU			everything that a packet or an allocation reads
  */
 #ifndef _QKD_CORE_H
@@ -36,6 +37,7 @@ struct crypto_shash;
 struct qkd_account;
 struct qkd_aes;
 struct qkd_link;
+struct qkd_macsec_name;
 struct qkd_secret;
 
 enum qkd_kind {
@@ -439,6 +441,17 @@ struct qkd_key_context {
 	const u8 *data;
 };
 
+/**
+ * struct qkd_xpn - what a MACsec SA with extended packet numbers has besides
+ *	its key
+ * @salt: of its nonces
+ * @ssci: short SCI
+ */
+struct qkd_xpn {
+	u8 salt[12];
+	u8 ssci[4];
+};
+
 int qkd_kdf_init(void);
 void qkd_kdf_exit(void);
 struct crypto_shash *qkd_prf_new(const u8 *key, u32 len);
@@ -448,6 +461,8 @@ int qkd_kdf_key(const struct qkd_slice *sl, const struct qkd_key_context *ctx,
 		u8 *key, u32 size);
 int qkd_kdf_epoch(const struct qkd_slice *sl, const struct qkd_key_context *ctx,
 		  const struct qkd_secret *secret, u8 key[32], u8 nonce[12]);
+int qkd_kdf_xpn(const struct qkd_slice *sl, const struct qkd_key_context *ctx,
+		struct qkd_xpn *xpn);
 int qkd_kdf_epoch_tag(const struct qkd_segment *seg, __be32 spi, u64 offset, u8 *tag);
 int qkd_kdf_id_tag(const struct qkd_segment *seg, const u8 id[QKD_KEY_ID_LEN],
 		   const struct qkd_key_context *ctx, u8 tag[5]);
@@ -495,11 +510,12 @@ struct qkd_issued {
 	u32 size;
 };
 
+const char *qkd_key_error(int err);
 int qkd_key_may_leave(struct qkd_link *link, u32 class);
 int qkd_key_id_make(const struct qkd_slice *sl, const struct qkd_key_context *ctx,
 		    u8 id[QKD_KEY_ID_LEN]);
 int qkd_key_alloc(struct qkd_link *link, const struct qkd_key_context *ctx,
-		  u32 size, u8 id[QKD_KEY_ID_LEN], u8 *key);
+		  u32 size, u8 id[QKD_KEY_ID_LEN], u8 *key, struct qkd_xpn *xpn);
 int qkd_key_get(struct qkd_link *link, const struct qkd_key_context *ctx,
 		u32 size, const struct qkd_owner *owner, struct qkd_issued *out);
 int qkd_key_peek(struct qkd_link *link, const u8 id[QKD_KEY_ID_LEN],
@@ -508,8 +524,11 @@ int qkd_key_peek(struct qkd_link *link, const u8 id[QKD_KEY_ID_LEN],
 int qkd_key_commit(struct qkd_link *link, u32 handle);
 int qkd_key_drop(struct qkd_link *link, u32 handle);
 int qkd_key_fetch(struct qkd_link *link, u32 handle, u8 *key, u32 *size);
+int qkd_key_check(struct qkd_link *link, const u8 id[QKD_KEY_ID_LEN],
+		  const struct qkd_key_context *ctx, u32 size);
 int qkd_key_claim(struct qkd_link *link, const u8 id[QKD_KEY_ID_LEN],
-		  const struct qkd_key_context *ctx, u8 *key, u32 *size);
+		  const struct qkd_key_context *ctx, u8 *key, u32 *size,
+		  struct qkd_xpn *xpn);
 void qkd_key_release_owner(struct qkd_link *link, const struct qkd_owner *owner);
 void qkd_key_release_all(struct qkd_link *link);
 void qkd_key_kill_all(struct qkd_link *link);
@@ -573,7 +592,11 @@ static inline void qkd_refuse(struct qkd_link *link, enum qkd_refusal why)
  * @spi: of an SA, 0 for none
  * @dir: enum qkd_dir
  * @count: 0 for none
- * @key_id: of an epoch, NULL for none
+ * @key_id: of an epoch or a MACsec SA, NULL for none
+ * @ifindex: of a macsec device, 0 for none
+ * @macsec: which of its SAs, NULL for none
+ * @error: positive errno, 0 for none
+ * @message: why, NULL for none
  */
 struct qkd_event {
 	u32 type;
@@ -586,6 +609,10 @@ struct qkd_event {
 	u32 dir;
 	u64 count;
 	const u8 *key_id;
+	u32 ifindex;
+	const struct qkd_macsec_name *macsec;
+	u32 error;
+	const char *message;
 };
 
 void qkd_event_send(struct qkd_link *link, const struct qkd_event *ev);
@@ -848,5 +875,11 @@ int qkd_aes_set(struct qkd_aes *aes, const struct qkd_esp_change *change,
 		struct netlink_ext_ack *extack);
 void qkd_aes_describe(struct qkd_aes *aes, struct qkd_esp_config *cfg);
 void qkd_aes_stats(struct qkd_aes *aes, struct qkd_epoch_stats *stats);
+
+/* macsec.c: keys of macsec devices; macsec.h has the rest */
+void qkd_macsec_link_gone(struct qkd_link *link);
+void qkd_macsec_stop(const char *why, bool wait);
+int qkd_macsec_init(void);
+void qkd_macsec_exit(void);
 
 #endif /* _QKD_CORE_H */

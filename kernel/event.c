@@ -9,6 +9,7 @@
 #include <linux/bitops.h>
 #include <linux/timekeeping.h>
 
+#include "macsec.h"
 #include "netlink.h"
 
 static bool event_has_range(const struct qkd_event *ev)
@@ -54,10 +55,27 @@ static int event_put_detail(struct sk_buff *skb, const struct qkd_event *ev)
 	return 0;
 }
 
+static int event_put_macsec(struct sk_buff *skb, const struct qkd_event *ev)
+{
+	const struct qkd_macsec_name *name = ev->macsec;
+
+	if ((ev->ifindex &&
+	     nla_put_u32(skb, QKD_A_EVENT_IFINDEX, ev->ifindex)) ||
+	    (name && (nla_put_u32(skb, QKD_A_EVENT_DIR, name->dir) ||
+		      nla_put_u32(skb, QKD_A_EVENT_AN, name->an) ||
+		      nla_put_be64(skb, QKD_A_EVENT_SCI, name->sci,
+				   QKD_A_EVENT_PAD))) ||
+	    (ev->error && nla_put_u32(skb, QKD_A_EVENT_ERROR, ev->error)) ||
+	    (ev->message &&
+	     nla_put_string(skb, QKD_A_EVENT_MESSAGE, ev->message)))
+		return -EMSGSIZE;
+	return 0;
+}
+
 /**
  * qkd_event_send - tell the link's namespace that something happened
- * @link: a registered link, or one whose unregistration has not yet let go of
- *	the namespace
+ * @link: a registered link, or one whose namespace is kept by its unregistration
+ *	or the caller
  * @ev: what happened
  *
  * Process context, may sleep. An event that cannot be sent for lack of memory
@@ -76,7 +94,8 @@ void qkd_event_send(struct qkd_link *link, const struct qkd_event *ev)
 	if (!skb)
 		return;
 	hdr = genlmsg_put(skb, 0, 0, &qkd_nl_family, 0, QKD_CMD_EVENT);
-	if (!hdr || event_put_link(skb, link, ev) || event_put_detail(skb, ev)) {
+	if (!hdr || event_put_link(skb, link, ev) || event_put_detail(skb, ev) ||
+	    event_put_macsec(skb, ev)) {
 		nlmsg_free(skb);
 		return;
 	}

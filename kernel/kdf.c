@@ -163,24 +163,19 @@ int qkd_kdf_key(const struct qkd_slice *sl, const struct qkd_key_context *ctx,
 	return err;
 }
 
-/* The label of the nonce base is longer than that of keys. */
-struct qkd_nonce_info {
-	char label[13];		/* with its NUL */
-	u8 rest[sizeof(struct qkd_key_info) - sizeof_field(struct qkd_key_info, label)];
-} __packed;
+/* Of a label that is longer by up to two bytes. */
+#define QKD_INFO_MAX	(sizeof(struct qkd_key_info) + 2)
 
-static u32 qkd_nonce_info(struct qkd_nonce_info *nonce, const struct qkd_key_info *info,
-			  u32 len, u32 size)
+/* The info of what else comes from a key's PRK: another label and size. */
+static u32 qkd_relabel(u8 to[QKD_INFO_MAX], const char *label,
+		       const struct qkd_key_info *info, u32 len, u32 size)
 {
-	const u32 skip = sizeof(info->label);
-	__be32 be = cpu_to_be32(size);
+	const u32 skip = sizeof(info->label), n = strlen(label) + 1;
 
-	BUILD_BUG_ON(sizeof("qkd nonce v1") != sizeof(nonce->label));
-	memcpy(nonce->label, "qkd nonce v1", sizeof(nonce->label));
-	memcpy(nonce->rest, (const u8 *)info + skip, len - skip);
-	memcpy(nonce->rest + offsetof(struct qkd_key_info, size) - skip, &be,
-	       sizeof(be));
-	return len - skip + sizeof(nonce->label);
+	memcpy(to, label, n);
+	memcpy(to + n, (const u8 *)info + skip, len - skip);
+	put_unaligned_be32(size, to + n + offsetof(struct qkd_key_info, size) - skip);
+	return n + len - skip;
 }
 
 /* HKDF-Extract of unit || len16 external secret, or of the unit alone. */
@@ -220,17 +215,17 @@ int qkd_kdf_epoch(const struct qkd_slice *sl, const struct qkd_key_context *ctx,
 		  const struct qkd_secret *secret, u8 key[32], u8 nonce[12])
 {
 	u8 unit[QKD_KEY_UNIT], prk[32], out[2][32];
-	struct qkd_nonce_info nonce_info;
+	u8 nonce_info[QKD_INFO_MAX];
 	struct qkd_key_info info;
 	struct qkd_hmac msg[2] = {
 		{ .data = (u8 *)&info, .out = out[0] },
-		{ .data = (u8 *)&nonce_info, .out = out[1] },
+		{ .data = nonce_info, .out = out[1] },
 	};
 	int err;
 
 	msg[0].len = qkd_key_info(&info, sl, ctx, sizeof(out[0]));
 	info.offset = cpu_to_be64(qkd_slice_offset(sl));
-	msg[1].len = qkd_nonce_info(&nonce_info, &info, msg[0].len, 12);
+	msg[1].len = qkd_relabel(nonce_info, "qkd nonce v1", &info, msg[0].len, 12);
 	qkd_slice_read(sl, 0, unit, sizeof(unit));
 	err = qkd_extract(sl->seg->prf, unit, secret, prk);
 	if (!err)
@@ -244,6 +239,49 @@ int qkd_kdf_epoch(const struct qkd_slice *sl, const struct qkd_key_context *ctx,
 	memzero_explicit(unit, sizeof(unit));
 	memzero_explicit(prk, sizeof(prk));
 	memzero_explicit(out, sizeof(out));
+	return err;
+}
+
+/**
+ * qkd_kdf_xpn - salt and SSCI of a MACsec SA
+ * @sl: slice of its key
+ * @ctx: class and context
+ * @xpn: out
+ *
+ * As qkd_kdf_key(), from the PRK of the key's first unit.
+ *
+ * Context: any, under rcu_read_lock().
+ * Return: 0 or an errno of the crypto API; then nothing is left in @xpn.
+ */
+int qkd_kdf_xpn(const struct qkd_slice *sl, const struct qkd_key_context *ctx,
+		struct qkd_xpn *xpn)
+{
+	u8 unit[QKD_KEY_UNIT], prk[32], salt[32], ssci[32];
+	u8 salt_info[QKD_INFO_MAX], ssci_info[QKD_INFO_MAX];
+	struct qkd_hmac msg[2] = {
+		{ .data = salt_info, .out = salt },
+		{ .data = ssci_info, .out = ssci },
+	};
+	struct qkd_key_info info;
+	int err;
+	u32 len;
+
+	len = qkd_key_info(&info, sl, ctx, 0);
+	info.offset = cpu_to_be64(qkd_slice_offset(sl));
+	msg[0].len = qkd_relabel(salt_info, "qkd salt v1", &info, len, sizeof(xpn->salt));
+	msg[1].len = qkd_relabel(ssci_info, "qkd ssci v1", &info, len, sizeof(xpn->ssci));
+	qkd_slice_read(sl, 0, unit, sizeof(unit));
+	err = crypto_shash_tfm_digest(sl->seg->prf, unit, sizeof(unit), prk);
+	if (!err)
+		err = qkd_hmacs(prk, msg, 2);
+	memcpy(xpn->salt, salt, sizeof(xpn->salt));
+	memcpy(xpn->ssci, ssci, sizeof(xpn->ssci));
+	if (err)
+		memzero_explicit(xpn, sizeof(*xpn));
+	memzero_explicit(unit, sizeof(unit));
+	memzero_explicit(prk, sizeof(prk));
+	memzero_explicit(salt, sizeof(salt));
+	memzero_explicit(ssci, sizeof(ssci));
 	return err;
 }
 

@@ -60,6 +60,48 @@ int qkd_key_may_leave(struct qkd_link *link, u32 class)
 }
 
 /**
+ * qkd_key_error - what an errno of a key operation means
+ * @err: negative errno
+ *
+ * Return: words without a full stop, or NULL if it is none of these.
+ */
+const char *qkd_key_error(int err)
+{
+	switch (err) {
+	case -ENOKEY:
+		return "not enough key";
+	case -EACCES:
+		return "the link's export mask keeps keys of this class in the kernel";
+	case -EKEYREJECTED:
+		return "bad tag: of another context, class, direction or link, or damaged";
+	case -ENOENT:
+		return "the key was lost, or lies behind the window";
+	case -ENODATA:
+		return "the key lies ahead of what was supplied";
+	case -EALREADY:
+		return "the key was taken already";
+	case -ESTALE:
+		return "key ID of another generation";
+	case -ENOSPC:
+		return "too many keys are peeked or not yet fetched";
+	case -EMSGSIZE:
+		return "the ID names a key of another size";
+	case -EKEYEXPIRED:
+		return "the key was wiped meanwhile";
+	case -EBADSLT:
+		return "no such handle";
+	case -ENETDOWN:
+		return "the link is not up";
+	case -ENODEV:
+		return "the link is being deleted";
+	case -EINVAL:
+		return "malformed key ID";
+	default:
+		return NULL;
+	}
+}
+
+/**
  * qkd_key_id_make - the ID of the key that a slice gives
  * @sl: slice of a key stream
  * @ctx: class and context
@@ -92,6 +134,23 @@ int qkd_key_id_make(const struct qkd_slice *sl, const struct qkd_key_context *ct
 	return 0;
 }
 
+static void qkd_key_wipe(u8 *key, u32 size, struct qkd_xpn *xpn)
+{
+	memzero_explicit(key, size);
+	if (xpn)
+		memzero_explicit(xpn, sizeof(*xpn));
+}
+
+static int qkd_key_derive(const struct qkd_slice *sl, const struct qkd_key_context *ctx,
+			  u8 *key, u32 size, struct qkd_xpn *xpn)
+{
+	int err = qkd_kdf_key(sl, ctx, key, size);
+
+	if (!err && xpn)
+		err = qkd_kdf_xpn(sl, ctx, xpn);
+	return err;
+}
+
 /**
  * qkd_key_alloc - allocate a key
  * @link: link
@@ -99,13 +158,14 @@ int qkd_key_id_make(const struct qkd_slice *sl, const struct qkd_key_context *ct
  * @size: bytes, 1 to QKD_KEY_SIZE_MAX
  * @id: out: key ID, for the peer
  * @key: out: the key; the caller wipes it
+ * @xpn: out: salt and SSCI that go with it, likewise; NULL for none
  *
  * Context: any.
  * Return: 0; -ENETDOWN the link is not up, -ENOKEY, -EKEYEXPIRED wiped
  * meanwhile.
  */
 int qkd_key_alloc(struct qkd_link *link, const struct qkd_key_context *ctx,
-		  u32 size, u8 id[QKD_KEY_ID_LEN], u8 *key)
+		  u32 size, u8 id[QKD_KEY_ID_LEN], u8 *key, struct qkd_xpn *xpn)
 {
 	struct qkd_slice sl;
 	struct qkd_gen *gen;
@@ -123,10 +183,10 @@ int qkd_key_alloc(struct qkd_link *link, const struct qkd_key_context *ctx,
 				   round_up(size, QKD_KEY_UNIT), &sl);
 	if (err)
 		goto out_unlock;
-	err = qkd_key_id_make(&sl, ctx, id) ?: qkd_kdf_key(&sl, ctx, key, size);
+	err = qkd_key_id_make(&sl, ctx, id) ?: qkd_key_derive(&sl, ctx, key, size, xpn);
 	done = qkd_slice_done(&sl);
 	if (err || done) {
-		memzero_explicit(key, size);
+		qkd_key_wipe(key, size, xpn);
 		qkd_refuse(link, QKD_REFUSED_BURNT);
 		err = err ?: done;
 	}
@@ -185,7 +245,8 @@ static void qkd_key_count_refusal(struct qkd_link *link, int err)
  * 0 for all that the units give.
  */
 static int qkd_key_read(struct qkd_link *link, const u8 id[QKD_KEY_ID_LEN],
-			const struct qkd_key_context *ctx, u8 *key, u32 *size)
+			const struct qkd_key_context *ctx, u8 *key, u32 *size,
+			struct qkd_xpn *xpn)
 {
 	struct qkd_slice sl;
 	int err;
@@ -199,12 +260,45 @@ static int qkd_key_read(struct qkd_link *link, const u8 id[QKD_KEY_ID_LEN],
 	err = -EMSGSIZE;
 	if (round_up(*size, QKD_KEY_UNIT) != sl.len)
 		goto out_unlock;
-	err = qkd_kdf_key(&sl, ctx, key, *size);
-	if (!err && !qkd_slice_is_free(&sl)) {
-		memzero_explicit(key, *size);
+	err = qkd_key_derive(&sl, ctx, key, *size, xpn);
+	if (!err && !qkd_slice_is_free(&sl))
 		err = -EALREADY;
-	}
+	if (err)
+		qkd_key_wipe(key, *size, xpn);
 out_unlock:
+	rcu_read_unlock();
+	if (err != -EMSGSIZE)
+		qkd_key_count_refusal(link, err);
+	return err;
+}
+
+/**
+ * qkd_key_check - whether a key could be claimed now; take nothing
+ * @link: link
+ * @id: key ID
+ * @ctx: class and context under which the peer allocated
+ * @size: bytes
+ *
+ * Context: any.
+ * Return: as qkd_key_peek(); -EKEYREJECTED of another class, too.
+ */
+int qkd_key_check(struct qkd_link *link, const u8 id[QKD_KEY_ID_LEN],
+		  const struct qkd_key_context *ctx, u32 size)
+{
+	struct qkd_slice sl;
+	struct qkd_key_id f;
+	int err;
+
+	rcu_read_lock();
+	err = qkd_key_id_unpack(&f, id);
+	if (!err && f.class != ctx->class)
+		err = -EKEYREJECTED;
+	if (!err)
+		err = qkd_key_find(link, id, ctx, &sl);
+	if (!err && !qkd_slice_is_free(&sl))
+		err = -EALREADY;
+	if (!err && round_up(size, QKD_KEY_UNIT) != sl.len)
+		err = -EMSGSIZE;
 	rcu_read_unlock();
 	if (err != -EMSGSIZE)
 		qkd_key_count_refusal(link, err);
@@ -246,20 +340,22 @@ static int qkd_key_take(struct qkd_link *link, const u8 id[QKD_KEY_ID_LEN])
  * @ctx: context under which the peer allocated; its class is read from @id
  * @key: out: the key, room for QKD_KEY_SIZE_MAX bytes; the caller wipes it
  * @size: in: bytes wanted, 0 for all; out: bytes
+ * @xpn: out: salt and SSCI that go with it; NULL for none; likewise
  *
  * Context: any.
  * Return: 0, or why not; then nothing was taken.
  */
 int qkd_key_claim(struct qkd_link *link, const u8 id[QKD_KEY_ID_LEN],
-		  const struct qkd_key_context *ctx, u8 *key, u32 *size)
+		  const struct qkd_key_context *ctx, u8 *key, u32 *size,
+		  struct qkd_xpn *xpn)
 {
-	int err = qkd_key_read(link, id, ctx, key, size);
+	int err = qkd_key_read(link, id, ctx, key, size, xpn);
 
 	if (err)
 		return err;
 	err = qkd_key_take(link, id);
 	if (err)
-		memzero_explicit(key, *size);
+		qkd_key_wipe(key, *size, xpn);
 	return err;
 }
 
@@ -360,7 +456,7 @@ int qkd_key_get(struct qkd_link *link, const struct qkd_key_context *ctx,
 	err = qkd_handle_add(link, h);
 	if (err)
 		goto err_free;
-	err = qkd_key_alloc(link, ctx, size, h->id, h->key);
+	err = qkd_key_alloc(link, ctx, size, h->id, h->key, NULL);
 	if (err) {
 		qkd_handle_free(link, h);
 		goto out_unlock;
@@ -411,7 +507,7 @@ int qkd_key_peek(struct qkd_link *link, const u8 id[QKD_KEY_ID_LEN],
 	err = qkd_key_read(link, id, &(struct qkd_key_context){
 			   .class = f.class, .type = ctx->type,
 			   .len = ctx->len, .data = ctx->data },
-			   h->key, &h->size);
+			   h->key, &h->size, NULL);
 	if (!err)
 		err = qkd_handle_add(link, h);
 	if (!err)

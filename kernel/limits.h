@@ -53,6 +53,10 @@ enum qkd_limits {
 	QKD_PARKED_NET		= SZ_16M,	/* bytes per namespace, with ... */
 	QKD_PARKED_SKB		= SZ_1K,	/* ... this for what is around each packet */
 
+	/* MACsec */
+	QKD_MACSEC_TIME		= 3600 * 1000,	/* ms that an SA is used */
+	QKD_MACSEC_SAS		= 1024,		/* per device */
+
 	/* per namespace; the second of each outside the initial user namespace */
 	QKD_LINKS		= 16384,
 	QKD_LINKS_USER		= 64,

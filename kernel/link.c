@@ -1198,6 +1198,7 @@ static void qkd_link_remove(struct qkd_link *link, bool known)
 	mutex_unlock(&qkd_registry_lock);
 
 	qkd_esp_link_gone(link);
+	qkd_macsec_link_gone(link);
 	qkd_key_release_all(link);
 	wake_up_interruptible_all(&link->readers);
 	qkd_chardev_del(link);

@@ -39,11 +39,16 @@ static int __init qkd_init(void)
 	if (err)
 		goto err_aead;
 	qkd_esp_init();
-	err = qkd_netlink_init();	/* last: users come in */
+	err = qkd_macsec_init();
 	if (err)
 		goto err_esp;
+	err = qkd_netlink_init();	/* last: users come in */
+	if (err)
+		goto err_macsec;
 	return 0;
 
+err_macsec:
+	qkd_macsec_exit();
 err_esp:
 	qkd_esp_exit();
 	qkd_pm_exit();
@@ -61,6 +66,7 @@ err_kdf:
 static void __exit qkd_exit(void)
 {
 	qkd_netlink_exit();
+	qkd_macsec_exit();
 	qkd_esp_exit();
 	qkd_pm_exit();
 	qkd_aead_exit();

@@ -83,6 +83,21 @@ static const struct netlink_range_validation qkd_a_sel_dport_range = {
 	.max	= 65535ULL,
 };
 
+static const struct netlink_range_validation qkd_a_macsec_ifindex_range = {
+	.min	= 1ULL,
+	.max	= 2147483647ULL,
+};
+
+static const struct netlink_range_validation qkd_a_macsec_max_time_range = {
+	.min	= 100ULL,
+	.max	= QKD_MACSEC_TIME_MAX,
+};
+
+static const struct netlink_range_validation qkd_a_macsec_sa_ifindex_range = {
+	.min	= 1ULL,
+	.max	= 2147483647ULL,
+};
+
 /* Common nested types */
 const struct nla_policy qkd_emu_nl_policy[QKD_A_EMU_PAD + 1] = {
 	[QKD_A_EMU_RATE] = { .type = NLA_U64, },
@@ -385,6 +400,49 @@ static const struct nla_policy qkd_esp_flush_nl_policy[QKD_A_ESP_LINK_NAME + 1] 
 	[QKD_A_ESP_LINK_NAME] = { .type = NLA_NUL_STRING, .len = 15, },
 };
 
+/* QKD_CMD_MACSEC_BIND - do */
+static const struct nla_policy qkd_macsec_bind_nl_policy[QKD_A_MACSEC_MAX_TIME + 1] = {
+	[QKD_A_MACSEC_LINK_INDEX] = { .type = NLA_U32, },
+	[QKD_A_MACSEC_LINK_NAME] = { .type = NLA_NUL_STRING, .len = 15, },
+	[QKD_A_MACSEC_IFINDEX] = NLA_POLICY_FULL_RANGE(NLA_U32, &qkd_a_macsec_ifindex_range),
+	[QKD_A_MACSEC_MAX_TIME] = NLA_POLICY_FULL_RANGE(NLA_U32, &qkd_a_macsec_max_time_range),
+};
+
+/* QKD_CMD_MACSEC_UNBIND - do */
+static const struct nla_policy qkd_macsec_unbind_nl_policy[QKD_A_MACSEC_IFINDEX + 1] = {
+	[QKD_A_MACSEC_IFINDEX] = NLA_POLICY_FULL_RANGE(NLA_U32, &qkd_a_macsec_ifindex_range),
+};
+
+/* QKD_CMD_MACSEC_GET - do */
+static const struct nla_policy qkd_macsec_get_nl_policy[QKD_A_MACSEC_IFINDEX + 1] = {
+	[QKD_A_MACSEC_IFINDEX] = NLA_POLICY_FULL_RANGE(NLA_U32, &qkd_a_macsec_ifindex_range),
+};
+
+/* QKD_CMD_MACSEC_SA_ADD - do */
+static const struct nla_policy qkd_macsec_sa_add_nl_policy[QKD_A_MACSEC_SA_KEY_ID + 1] = {
+	[QKD_A_MACSEC_SA_IFINDEX] = NLA_POLICY_FULL_RANGE(NLA_U32, &qkd_a_macsec_sa_ifindex_range),
+	[QKD_A_MACSEC_SA_DIR] = NLA_POLICY_RANGE(NLA_U32, 1, 2),
+	[QKD_A_MACSEC_SA_AN] = NLA_POLICY_MAX(NLA_U32, 3),
+	[QKD_A_MACSEC_SA_SCI] = { .type = NLA_U64, },
+	[QKD_A_MACSEC_SA_KEY_ID] = NLA_POLICY_EXACT_LEN(16),
+};
+
+/* QKD_CMD_MACSEC_SA_DEL - do */
+static const struct nla_policy qkd_macsec_sa_del_nl_policy[QKD_A_MACSEC_SA_SCI + 1] = {
+	[QKD_A_MACSEC_SA_IFINDEX] = NLA_POLICY_FULL_RANGE(NLA_U32, &qkd_a_macsec_sa_ifindex_range),
+	[QKD_A_MACSEC_SA_DIR] = NLA_POLICY_RANGE(NLA_U32, 1, 2),
+	[QKD_A_MACSEC_SA_AN] = NLA_POLICY_MAX(NLA_U32, 3),
+	[QKD_A_MACSEC_SA_SCI] = { .type = NLA_U64, },
+};
+
+/* QKD_CMD_MACSEC_SA_GET - do */
+static const struct nla_policy qkd_macsec_sa_get_nl_policy[QKD_A_MACSEC_SA_SCI + 1] = {
+	[QKD_A_MACSEC_SA_IFINDEX] = NLA_POLICY_FULL_RANGE(NLA_U32, &qkd_a_macsec_sa_ifindex_range),
+	[QKD_A_MACSEC_SA_DIR] = NLA_POLICY_RANGE(NLA_U32, 1, 2),
+	[QKD_A_MACSEC_SA_AN] = NLA_POLICY_MAX(NLA_U32, 3),
+	[QKD_A_MACSEC_SA_SCI] = { .type = NLA_U64, },
+};
+
 /* Ops table for qkd */
 static const struct genl_split_ops qkd_nl_ops[] = {
 	{
@@ -543,6 +601,58 @@ static const struct genl_split_ops qkd_nl_ops[] = {
 		.policy		= qkd_esp_flush_nl_policy,
 		.maxattr	= QKD_A_ESP_LINK_NAME,
 		.flags		= GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= QKD_CMD_MACSEC_BIND,
+		.doit		= qkd_nl_macsec_bind_doit,
+		.policy		= qkd_macsec_bind_nl_policy,
+		.maxattr	= QKD_A_MACSEC_MAX_TIME,
+		.flags		= GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= QKD_CMD_MACSEC_UNBIND,
+		.doit		= qkd_nl_macsec_unbind_doit,
+		.policy		= qkd_macsec_unbind_nl_policy,
+		.maxattr	= QKD_A_MACSEC_IFINDEX,
+		.flags		= GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= QKD_CMD_MACSEC_GET,
+		.doit		= qkd_nl_macsec_get_doit,
+		.policy		= qkd_macsec_get_nl_policy,
+		.maxattr	= QKD_A_MACSEC_IFINDEX,
+		.flags		= GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd	= QKD_CMD_MACSEC_DUMP,
+		.dumpit	= qkd_nl_macsec_dump_dumpit,
+		.flags	= GENL_CMD_CAP_DUMP,
+	},
+	{
+		.cmd		= QKD_CMD_MACSEC_SA_ADD,
+		.doit		= qkd_nl_macsec_sa_add_doit,
+		.policy		= qkd_macsec_sa_add_nl_policy,
+		.maxattr	= QKD_A_MACSEC_SA_KEY_ID,
+		.flags		= GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= QKD_CMD_MACSEC_SA_DEL,
+		.doit		= qkd_nl_macsec_sa_del_doit,
+		.policy		= qkd_macsec_sa_del_nl_policy,
+		.maxattr	= QKD_A_MACSEC_SA_SCI,
+		.flags		= GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= QKD_CMD_MACSEC_SA_GET,
+		.doit		= qkd_nl_macsec_sa_get_doit,
+		.policy		= qkd_macsec_sa_get_nl_policy,
+		.maxattr	= QKD_A_MACSEC_SA_SCI,
+		.flags		= GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd	= QKD_CMD_MACSEC_SA_DUMP,
+		.dumpit	= qkd_nl_macsec_sa_dump_dumpit,
+		.flags	= GENL_CMD_CAP_DUMP,
 	},
 };
 

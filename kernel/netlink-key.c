@@ -119,58 +119,12 @@ void qkd_nl_owners_exit(void)
 static int key_refused(struct genl_info *info, const struct nlattr *attr,
 		       int err)
 {
-	struct netlink_ext_ack *extack = info->extack;
+	const char *why = qkd_key_error(err);
 
-	switch (err) {
-	case -ENOKEY:
-		NL_SET_ERR_MSG_ATTR(extack, attr, "not enough key");
-		break;
-	case -EACCES:
-		NL_SET_ERR_MSG_ATTR(extack, attr,
-				    "the link's export mask keeps keys of this class in the kernel");
-		break;
-	case -EKEYREJECTED:
-		NL_SET_ERR_MSG_ATTR(extack, attr,
-				    "bad tag: of another context, class, direction or link, or damaged");
-		break;
-	case -ENOENT:
-		NL_SET_ERR_MSG_ATTR(extack, attr,
-				    "the key was lost, or lies behind the window");
-		break;
-	case -ENODATA:
-		NL_SET_ERR_MSG_ATTR(extack, attr,
-				    "the key lies ahead of what was supplied");
-		break;
-	case -EALREADY:
-		NL_SET_ERR_MSG_ATTR(extack, attr, "the key was taken already");
-		break;
-	case -ESTALE:
-		NL_SET_ERR_MSG_ATTR(extack, attr, "key ID of another generation");
-		break;
-	case -ENOSPC:
-		NL_SET_ERR_MSG_ATTR(extack, attr,
-				    "too many keys are peeked or not yet fetched");
-		break;
-	case -EMSGSIZE:
-		NL_SET_ERR_MSG_ATTR(extack, attr,
-				    "the ID names a key of another size");
-		break;
-	case -EKEYEXPIRED:
-		NL_SET_ERR_MSG_ATTR(extack, attr, "the key was wiped meanwhile");
-		break;
-	case -EBADSLT:
-		NL_SET_ERR_MSG_ATTR(extack, attr, "no such handle");
-		break;
-	case -ENETDOWN:
-		NL_SET_ERR_MSG(extack, "the link is not up");
-		break;
-	case -ENODEV:
-		NL_SET_ERR_MSG(extack, "the link is being deleted");
-		break;
-	case -EINVAL:
-		NL_SET_ERR_MSG_ATTR(extack, attr, "malformed key ID");
-		break;
-	}
+	if (why)
+		info->extack->_msg = why;
+	if (why && err != -ENETDOWN && err != -ENODEV)
+		NL_SET_BAD_ATTR(info->extack, attr);
 	return err;
 }
 

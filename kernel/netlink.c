@@ -20,6 +20,7 @@ static_assert(QKD_A_GEN_LINK_INDEX == 1 && QKD_A_GEN_LINK_NAME == 2);
 static_assert(QKD_A_BLOCK_LINK_INDEX == 1 && QKD_A_BLOCK_LINK_NAME == 2);
 static_assert(QKD_A_KEY_LINK_INDEX == 1 && QKD_A_KEY_LINK_NAME == 2);
 static_assert(QKD_A_ESP_LINK_INDEX == 1 && QKD_A_ESP_LINK_NAME == 2);
+static_assert(QKD_A_MACSEC_LINK_INDEX == 1 && QKD_A_MACSEC_LINK_NAME == 2);
 
 /**
  * qkd_nl_admin - refuse a request without CAP_NET_ADMIN

@@ -25,6 +25,9 @@ static int field_put(struct nl_msg *msg, const struct attr_field *f,
 	case FIELD_BE32:
 		return nla_put_u32(msg, f->attr,
 				   htobe32(*(const uint32_t *)member));
+	case FIELD_BE64:
+		return nla_put_u64(msg, f->attr,
+				   htobe64(*(const uint64_t *)member));
 	case FIELD_STRING:
 		if (!memchr(member, '\0', f->size))
 			return -NLE_RANGE;
@@ -74,9 +77,12 @@ static bool field_get(const struct attr_field *f, void *member,
 					      nla_get_u32(attr);
 		return true;
 	case FIELD_U64:
+	case FIELD_BE64:
 		if (length < sizeof(uint64_t))
 			return false;
-		*(uint64_t *)member = nla_get_u64(attr);
+		*(uint64_t *)member = f->type == FIELD_BE64 ?
+					      be64toh(nla_get_u64(attr)) :
+					      nla_get_u64(attr);
 		return true;
 	case FIELD_STRING:
 		return nla_strlcpy(member, attr, f->size) < f->size;
@@ -275,11 +281,28 @@ static const struct attr_desc esp_attrs[] = {
 	[QKD_A_ESP_LIFETIME] = { .name = "lifetime", .nested = &lifetime_set },
 };
 
+static const struct attr_desc macsec_attrs[] = {
+	[QKD_A_MACSEC_LINK_INDEX] = { .name = "link-index" },
+	[QKD_A_MACSEC_LINK_NAME] = { .name = "link-name" },
+	[QKD_A_MACSEC_IFINDEX] = { .name = "ifindex" },
+	[QKD_A_MACSEC_MAX_TIME] = { .name = "max-time" },
+};
+
+static const struct attr_desc macsec_sa_attrs[] = {
+	[QKD_A_MACSEC_SA_IFINDEX] = { .name = "ifindex" },
+	[QKD_A_MACSEC_SA_DIR] = { .name = "dir" },
+	[QKD_A_MACSEC_SA_AN] = { .name = "an" },
+	[QKD_A_MACSEC_SA_SCI] = { .name = "sci" },
+	[QKD_A_MACSEC_SA_KEY_ID] = { .name = "key-id" },
+};
+
 static const struct attr_set link_set = SET(link_attrs);
 static const struct attr_set gen_set = SET(gen_attrs);
 static const struct attr_set block_set = SET(block_attrs);
 static const struct attr_set key_set = SET(key_attrs);
 static const struct attr_set esp_set = SET(esp_attrs);
+static const struct attr_set macsec_set = SET(macsec_attrs);
+static const struct attr_set macsec_sa_set = SET(macsec_sa_attrs);
 
 static const struct attr_set *set_of(uint8_t cmd)
 {
@@ -295,6 +318,10 @@ static const struct attr_set *set_of(uint8_t cmd)
 	case QKD_CMD_ESP_ADD ... QKD_CMD_ESP_DUMP:
 	case QKD_CMD_ESP_SET ... QKD_CMD_ESP_FLUSH:
 		return &esp_set;
+	case QKD_CMD_MACSEC_BIND ... QKD_CMD_MACSEC_DUMP:
+		return &macsec_set;
+	case QKD_CMD_MACSEC_SA_ADD ... QKD_CMD_MACSEC_SA_DUMP:
+		return &macsec_sa_set;
 	}
 	return NULL;
 }

@@ -124,7 +124,9 @@ const char *qkd_error_attribute(const struct qkd_ctx *ctx)
 	return ctx->attribute;
 }
 
-struct nl_msg *request_new(struct qkd_ctx *ctx, int cmd, int flags)
+/* A request to another family than our own. */
+struct nl_msg *request_new_for(struct qkd_ctx *ctx, int family, int cmd,
+			       int flags, int version)
 {
 	struct nl_msg *msg;
 
@@ -134,12 +136,18 @@ struct nl_msg *request_new(struct qkd_ctx *ctx, int cmd, int flags)
 	msg = nlmsg_alloc_size(REQUEST_SIZE);
 	if (!msg)
 		return NULL;
-	if (!genlmsg_put(msg, NL_AUTO_PORT, NL_AUTO_SEQ, ctx->family, 0, flags,
-			 cmd, QKD_FAMILY_VERSION)) {
+	if (!genlmsg_put(msg, NL_AUTO_PORT, NL_AUTO_SEQ, family, 0, flags, cmd,
+			 version)) {
 		nlmsg_free(msg);
 		return NULL;
 	}
 	return msg;
+}
+
+struct nl_msg *request_new(struct qkd_ctx *ctx, int cmd, int flags)
+{
+	return request_new_for(ctx, ctx->family, cmd, flags,
+			       QKD_FAMILY_VERSION);
 }
 
 /* Wipes it as well: it may hold a seed. */

@@ -34,6 +34,11 @@ static const struct attr_field event_fields[] = {
 	FIELD(U64, QKD_A_EVENT_COUNT, struct qkd_event, count),
 	FIELD(U64, QKD_A_EVENT_TIME, struct qkd_event, time),
 	FIELD(BYTES, QKD_A_EVENT_KEY_ID, struct qkd_event, key_id),
+	FIELD(U32, QKD_A_EVENT_IFINDEX, struct qkd_event, ifindex),
+	FIELD(U32, QKD_A_EVENT_AN, struct qkd_event, an),
+	FIELD(BE64, QKD_A_EVENT_SCI, struct qkd_event, sci),
+	FIELD(U32, QKD_A_EVENT_ERROR, struct qkd_event, error),
+	FIELD(STRING, QKD_A_EVENT_MESSAGE, struct qkd_event, message),
 };
 
 static int on_event(struct nl_msg *msg, void *arg)

@@ -36,6 +36,8 @@ typedef int (*reply_fn)(struct nlattr *attrs, int length, void *arg);
 
 int socket_open(struct nl_sock **sk, int *family);
 int to_errno(int nle);
+struct nl_msg *request_new_for(struct qkd_ctx *ctx, int family, int cmd,
+			       int flags, int version);
 struct nl_msg *request_new(struct qkd_ctx *ctx, int cmd, int flags);
 void request_free(struct nl_msg *msg);
 int request_run(struct qkd_ctx *ctx, struct nl_msg *msg, reply_fn fn,
@@ -56,6 +58,7 @@ struct attr_field {
 		FIELD_U32,
 		FIELD_U64,
 		FIELD_BE32,
+		FIELD_BE64,
 		FIELD_STRING,
 		FIELD_BYTES,
 		FIELD_FLAG,

@@ -115,6 +115,25 @@ static const char *const event_type[] = {
 	[QKD_EVENT_TYPE_SA_REKEYED] = "sa-rekeyed",
 	[QKD_EVENT_TYPE_SA_FALLBACK] = "sa-fallback",
 	[QKD_EVENT_TYPE_SA_RESTORED] = "sa-restored",
+	[QKD_EVENT_TYPE_MACSEC_BOUND] = "macsec-bound",
+	[QKD_EVENT_TYPE_MACSEC_UNBOUND] = "macsec-unbound",
+	[QKD_EVENT_TYPE_MACSEC_SA_NEW] = "macsec-sa-new",
+	[QKD_EVENT_TYPE_MACSEC_SA_DEL] = "macsec-sa-del",
+	[QKD_EVENT_TYPE_MACSEC_FAILED] = "macsec-failed",
+};
+
+static const char *const macsec_suite[] = {
+	[QKD_MACSEC_SUITE_GCM_AES_128] = "gcm-aes-128",
+	[QKD_MACSEC_SUITE_GCM_AES_256] = "gcm-aes-256",
+	[QKD_MACSEC_SUITE_GCM_AES_XPN_128] = "gcm-aes-xpn-128",
+	[QKD_MACSEC_SUITE_GCM_AES_XPN_256] = "gcm-aes-xpn-256",
+};
+
+static const char *const macsec_state[] = {
+	[QKD_MACSEC_STATE_PENDING] = "pending",
+	[QKD_MACSEC_STATE_INSTALLED] = "installed",
+	[QKD_MACSEC_STATE_FAILED] = "failed",
+	[QKD_MACSEC_STATE_DELETING] = "deleting",
 };
 
 struct table {
@@ -140,6 +159,8 @@ static const struct table tables[] = {
 	[QKD_ENUM_ON_EMPTY] = TABLE(on_empty),
 	[QKD_ENUM_EMU_PROTOCOL] = TABLE(emu_protocol),
 	[QKD_ENUM_EVENT_TYPE] = TABLE(event_type),
+	[QKD_ENUM_MACSEC_SUITE] = TABLE(macsec_suite),
+	[QKD_ENUM_MACSEC_STATE] = TABLE(macsec_state),
 };
 
 const char *qkd_enum_name(enum qkd_enum which, uint32_t value)

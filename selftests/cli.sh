@@ -696,7 +696,7 @@ helps()
 {
 	local object
 
-	for object in link key esp monitor; do
+	for object in link key esp macsec monitor; do
 		gives 0 "Usage: qkd" qkd $object help || return
 	done
 	gives 0 'Usage: qkd [ OPTIONS ] OBJECT' qkd help && gives 0 'Usage: qkd' qkd -h &&
@@ -719,10 +719,10 @@ words_agree()
 	words_of /usr/share/bash-completion/completions/qkd >completed
 	tr ' ' '\n' <<<"add or hex bytes name process path to new of mode file with pipe
 		on stdout go qkd" | words_of >sentences
-	for object in link key esp; do
+	for object in link key esp macsec; do
 		words_of "/usr/share/man/man8/qkd-$object.8" >manual
 		qkd $object help | words_of | comm -23 - sentences >words
-		[ "$(wc -l <words)" -gt 15 ] || failed=1
+		[ "$(wc -l <words)" -gt 12 ] || failed=1
 		missing=$(comm -23 words manual; comm -23 words completed)
 		[ -z "$missing" ] || {
 			echo "$object: not in the manual or not completed:" $missing
@@ -758,7 +758,7 @@ completes()
 
 completion()
 {
-	completes 'esp help key link monitor' qkd '' && completes link qkd li &&
+	completes 'esp help key link macsec monitor' qkd '' && completes link qkd li &&
 	completes link qkd -j -s l && completes '-json' qkd -j &&
 	completes 'set show' qkd link s && completes 'qkd0 qkd1' qkd link show q &&
 	completes 'bb84 bb84-decoy' qkd link set qkd0 protocol bb8 &&
@@ -770,6 +770,10 @@ completion()
 	completes 'rekey rekey-bytes rekey-packets rekey-time' qkd esp set spi 5 rek &&
 	completes auto qkd esp set rekey '' && completes espinudp qkd esp add encap '' &&
 	completes dev qkd esp flush '' &&
+	completes 'bind del help rx show tx unbind' qkd macsec '' &&
+	completes 'address an id port sci' qkd macsec rx macsec0 '' &&
+	completes 'dev max-time' qkd macsec bind macsec0 '' &&
+	completes '0 1 2 3' qkd macsec tx macsec0 an '' &&
 	completes 'qkd0 qkd1' qkd esp add src 192.0.2.1 dev '' &&
 	completes 'in out' qkd esp show dir '' && completes 'dev help' qkd monitor ''
 }
@@ -918,6 +922,22 @@ check "words that make no sense: exit status 1" table <<'TABLE'
 1|"spi" is needed|qkd esp set
 1|"dir" is needed|qkd esp set spi 256 weight 5
 1|"spi" is unknown here, try "qkd esp help"|qkd esp flush spi 256
+1|the name of a macsec device is needed|qkd macsec bind
+1|device "nope": No such device|qkd macsec tx nope an 0
+1|"dev" is needed|qkd macsec bind lo
+1|max-time "5" has no known unit|qkd macsec bind lo dev qkd0 max-time 5
+1|"an" is needed|qkd macsec tx lo
+1|an "4" is more than 3|qkd macsec tx lo an 4
+1|"id" is unknown here, try "qkd macsec help"|qkd macsec tx lo id x
+1|sci "12" is not of 16 hex digits|qkd macsec rx lo sci 12
+1|address "02:00" is not a link layer address|qkd macsec rx lo address 02:00
+1|"address" needs a "port"|qkd macsec rx lo address 02:00:00:00:00:01 an 0
+1|port "65536" is more than|qkd macsec rx lo address 02:00:00:00:00:01 port 65536
+1|the channel was given already|qkd macsec rx lo sci 0200000000010001 sci 0200000000010001
+1|id "x" is not a UUID|qkd macsec rx lo id x
+1|"sci" is needed|qkd macsec rx lo an 0
+1|"id" is needed|qkd macsec rx lo sci 0200000000010001 an 0
+1|"tx" or "rx" is needed|qkd macsec del lo an 0
 1|"x" is unknown here|qkd monitor x
 TABLE
 check "what the kernel refuses: exit status 2, its words, the attribute" table <<'TABLE'
@@ -949,6 +969,12 @@ check "what the kernel refuses: exit status 2, its words, the attribute" table <
 2|no such link in this network namespace (attribute: link-name).|qkd esp flush dev nope
 2|(attribute: sel.dst)|qkd esp add src 192.0.2.1 dst 192.0.2.2 spi 256 dir in dev qkd0 cipher otp mode tunnel sel src 10.1.0.0/16 dst 2001:db8::/32
 2|(attribute: spi)|qkd esp del dev qkd0 spi 0x7777 dir in
+2|not a macsec device (attribute: ifindex).|qkd macsec bind lo dev qkd0
+2|(attribute: max-time).|qkd macsec bind lo dev qkd0 max-time 99ms
+2|the device is not bound to a link (attribute: ifindex).|qkd macsec unbind lo
+2|the device is not bound to a link|qkd macsec show lo
+2|not a macsec device (attribute: ifindex).|qkd macsec tx lo an 0
+2|not a macsec device (attribute: ifindex).|qkd macsec del lo rx sci 0200000000010001 an 0
 TABLE
 check "without privilege" unprivileged
 check "no refusal changed anything" json 'len(d) == 2 and d[0]["sas"] == 0' qkd -j link

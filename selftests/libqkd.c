@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,7 +96,7 @@ TEST(names)
 	const char *name;
 	int found = 0;
 
-	for (which = QKD_ENUM_ROLE; which <= QKD_ENUM_EVENT_TYPE; which++) {
+	for (which = QKD_ENUM_ROLE; which <= QKD_ENUM_MACSEC_STATE; which++) {
 		for (value = 0; value < 64; value++) {
 			name = qkd_enum_name(which, value);
 			ASSERT_NE(NULL, name);
@@ -106,12 +107,17 @@ TEST(names)
 		}
 		EXPECT_EQ(-EINVAL, qkd_enum_value(which, "nothing"));
 	}
-	EXPECT_EQ(73, found);
+	EXPECT_EQ(86, found);
 	EXPECT_STREQ("supply-end", qkd_enum_name(QKD_ENUM_EVENT_TYPE,
 						 QKD_EVENT_TYPE_SUPPLY_END));
 	EXPECT_STREQ("sa-restored", qkd_enum_name(QKD_ENUM_EVENT_TYPE,
 						  QKD_EVENT_TYPE_SA_RESTORED));
-	EXPECT_STREQ("?", qkd_enum_name(QKD_ENUM_EVENT_TYPE + 1, 1));
+	EXPECT_STREQ("gcm-aes-xpn-256",
+		     qkd_enum_name(QKD_ENUM_MACSEC_SUITE,
+				   QKD_MACSEC_SUITE_GCM_AES_XPN_256));
+	EXPECT_STREQ("deleting", qkd_enum_name(QKD_ENUM_MACSEC_STATE,
+					       QKD_MACSEC_STATE_DELETING));
+	EXPECT_STREQ("?", qkd_enum_name(QKD_ENUM_MACSEC_STATE + 1, 1));
 }
 
 /* ---- one context, any link ---- */
@@ -764,6 +770,97 @@ static const struct qkd_esp sender = {
 	.dst = { AF_INET, { 192, 0, 2, 2 } },
 	.mode = QKD_ESP_MODE_TUNNEL,
 };
+
+static int count_macsec(const struct qkd_macsec *macsec, void *arg)
+{
+	*(int *)arg += !strcmp(macsec->link_name, "la");
+	return 0;
+}
+
+static int count_macsec_sa(const struct qkd_macsec_sa *sa, void *arg)
+{
+	*(int *)arg += sa->state == QKD_MACSEC_STATE_INSTALLED;
+	return 0;
+}
+
+static int find_secy_sa(const struct qkd_secy_sa *sa, void *arg)
+{
+	struct qkd_secy_sa *wanted = arg;
+
+	if (sa->ifindex != wanted->ifindex)
+		return 0;
+	*wanted = *sa;
+	return 5;
+}
+
+TEST_F(pair, macsec)
+{
+	struct qkd_macsec macsec = { .has = QKD_HAS(QKD_A_MACSEC_MAX_TIME),
+				     .max_time = 60000 };
+	struct qkd_macsec_sa sa = { .dir = QKD_DIR_OUT, .an = 2 }, rx = {};
+	struct qkd_secy_sa secy = {};
+	enum qkd_verdict verdict;
+	int count = 0;
+
+	ASSERT_EQ(0, system("ip link add mv0 type dummy && "
+			    "ip link add link mv0 mx0 type macsec port 1 && "
+			    "ip link add link mv0 mx1 type macsec port 2"));
+	ASSERT_EQ(0, supply(self, QKD_STREAM_A2B_KEY, false, &verdict));
+	macsec.ifindex = if_nametoindex("mx0");
+	ASSERT_EQ(0, qkd_macsec_bind(self->ctx, self->alice, &macsec));
+	EXPECT_EQ(-EEXIST, qkd_macsec_bind(self->ctx, self->alice, &macsec));
+	EXPECT_STREQ("ifindex", qkd_error_attribute(self->ctx));
+	sa.ifindex = macsec.ifindex;
+	rx.ifindex = if_nametoindex("mx1");
+	macsec.ifindex = rx.ifindex;
+	ASSERT_EQ(0, qkd_macsec_bind(self->ctx, self->bob, &macsec));
+
+	ASSERT_EQ(0, qkd_macsec_sa_add(self->ctx, &sa));
+	EXPECT_NE(0, sa.number);
+	EXPECT_EQ(1, sa.sci & 0xffff);
+	ASSERT_EQ(0, qkd_macsec_sa_wait(self->ctx, &sa, 30000));
+	EXPECT_TRUE(sa.has & QKD_HAS(QKD_A_MACSEC_SA_KEY_ID));
+	EXPECT_EQ(QKD_MACSEC_SUITE_GCM_AES_128, sa.suite);
+	EXPECT_EQ(-EBUSY, qkd_macsec_sa_add(self->ctx, &sa));
+	EXPECT_STREQ("an", qkd_error_attribute(self->ctx));
+
+	rx.dir = QKD_DIR_IN;
+	rx.an = 2;
+	rx.sci = sa.sci;
+	memcpy(rx.key_id, sa.key_id, sizeof(rx.key_id));
+	EXPECT_EQ(-EINVAL, qkd_macsec_sa_add(self->ctx, &rx));
+	EXPECT_STREQ("sci", qkd_error_attribute(self->ctx));
+	rx.has = QKD_HAS(QKD_A_MACSEC_SA_SCI) | QKD_HAS(QKD_A_MACSEC_SA_KEY_ID);
+	ASSERT_EQ(0, qkd_macsec_sa_add(self->ctx, &rx));
+	/* nobody has made its channel */
+	EXPECT_EQ(-ENODEV, qkd_macsec_sa_wait(self->ctx, &rx, 30000));
+	EXPECT_STREQ("the device has no receive channel of this SCI",
+		     qkd_error_text(self->ctx));
+
+	secy.ifindex = sa.ifindex;
+	EXPECT_EQ(5, qkd_secy_dump(self->ctx, find_secy_sa, &secy));
+	EXPECT_EQ(0, memcmp(secy.key_id, sa.key_id, sizeof(sa.key_id)));
+	EXPECT_EQ(2, secy.an);
+	EXPECT_EQ(1, secy.pn);
+	EXPECT_EQ(sa.sci, secy.sci);
+	EXPECT_EQ(0, qkd_macsec_dump(self->ctx, count_macsec, &count));
+	EXPECT_EQ(1, count);
+	count = 0;
+	EXPECT_EQ(0, qkd_macsec_sa_dump(self->ctx, count_macsec_sa, &count));
+	EXPECT_EQ(1, count);
+
+	EXPECT_EQ(0, qkd_macsec_sa_del(self->ctx, &sa));
+	EXPECT_EQ(0, qkd_macsec_sa_wait_gone(self->ctx, &sa, 30000));
+	EXPECT_EQ(-ENOENT, qkd_macsec_sa_get(self->ctx, &sa));
+	EXPECT_EQ(0, qkd_macsec_get(self->ctx, sa.ifindex, &macsec));
+	EXPECT_EQ(60000, macsec.max_time);
+	EXPECT_EQ(1, macsec.installed);
+	EXPECT_EQ(1, macsec.removed);
+	EXPECT_EQ(0, qkd_macsec_unbind(self->ctx, sa.ifindex));
+	EXPECT_EQ(0, qkd_macsec_wait(self->ctx, sa.ifindex, 30000));
+	EXPECT_EQ(-ENOENT, qkd_macsec_unbind(self->ctx, sa.ifindex));
+	ASSERT_EQ(0, system("ip link del mv0"));
+}
 
 TEST_F(pair, sas_with_aes_keys)
 {

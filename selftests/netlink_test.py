@@ -7,6 +7,7 @@ import os
 import random
 import socket
 import struct
+import subprocess
 import threading
 import time
 
@@ -25,8 +26,14 @@ V6 = {'src': bytes.fromhex('20010db8' + '00' * 11 + '01'),
 COMMANDS = ('link-new link-del link-set link-get link-dump gen-begin gen-open '
             'gen-end block-tag block-confirm key-get key-peek key-commit key-drop '
             'key-get-by-id status esp-add esp-replace esp-del esp-get esp-dump '
-            'event esp-set esp-flush').split()
+            'event esp-set esp-flush macsec-bind macsec-unbind macsec-get macsec-dump '
+            'macsec-sa-add macsec-sa-del macsec-sa-get macsec-sa-dump').split()
 CMD = {name: number for number, name in enumerate(COMMANDS, 1)}
+DUMPS = [name for name in COMMANDS if name.endswith('-dump')]
+# requests that name a macsec device, and no link
+OF_DEVICES = [name for name in COMMANDS if name.startswith('macsec-') and
+              name not in DUMPS and name != 'macsec-bind']
+OF_LINKS = [name for name in COMMANDS if name not in DUMPS + OF_DEVICES + ['event']]
 
 
 def new(q, name, **attrs):
@@ -175,10 +182,10 @@ def test_naming(k, q):
         for attrs in ({'name': 'one'}, {'index': one}, {'name': 'one', 'index': one}):
             k.equal(str(attrs), q.do('link-get', attrs)['index'], one)
         first = {'link-get': ('name', 'index')}
-        for op in COMMANDS:
+        for op in OF_LINKS:
             name, index = first.get(op, ('name', 'index') if op.startswith('link-')
                                     else ('link-name', 'link-index'))
-            if op in ('link-new', 'link-dump', 'esp-dump', 'event'):
+            if op == 'link-new':
                 continue
             rest = {'status': {'class': 'export', 'size': 32}}.get(op, {})
             if op != 'esp-flush':                       # then it means all
@@ -676,8 +683,10 @@ def not_allowed(q, link):
         attrs = {'link-name': link} if not op.startswith('link-') else {'name': link}
         if op == 'link-new':
             attrs = {'name': 'mine', **USER}
+        if op in OF_DEVICES:
+            attrs = {'ifindex': 1}
         try:
-            if op == 'esp-dump':
+            if op in DUMPS:
                 q.dump(op, {})
             else:
                 q.do(op, attrs)
@@ -829,12 +838,12 @@ def test_namespaces(k, q):
             os.unshare(CLONE_NEWNET)
             mine = Qkd()
             wrong = []
-            if mine.dump('link-dump', {}) or mine.dump('esp-dump', {}):
+            if any(mine.dump(op, {}) for op in DUMPS):
                 wrong.append('sees links or SAs of another namespace')
             new(mine, 'na')                             # the name is free here
             delete(mine, 'na')
-            for op in COMMANDS:
-                if op in ('link-new', 'link-dump', 'esp-dump', 'event'):
+            for op in OF_LINKS:
+                if op == 'link-new':
                     continue
                 prefix = '' if op.startswith('link-') else 'link-'
                 rest = {'class': 1, 'size': 32} if op == 'status' else {}
@@ -924,11 +933,11 @@ def test_malformed(k, q):
         bad('reserved field', inval, 'link-get', ma, reserved=1)
         for cmd in (0, CMD['event'], len(COMMANDS) + 1, 255):
             bad(f'command {cmd}', (E.EOPNOTSUPP,), cmd, ma)
-        for cmd in ('link-dump', 'esp-dump'):
+        for cmd in DUMPS:
             bad(cmd + ' as do', (E.EOPNOTSUPP,), cmd, b'')
             bad(cmd + ' with an attribute', (E.EINVAL,), cmd, ma,
                 flags=Netlink.NLM_F_DUMP)
-        for cmd in set(COMMANDS) - {'link-dump', 'esp-dump', 'event'}:
+        for cmd in OF_LINKS + OF_DEVICES:
             bad(cmd + ' as dump', (E.EOPNOTSUPP,), cmd, ma, flags=Netlink.NLM_F_DUMP)
         bad('type of no family', (E.ENOENT, E.EINVAL), 'link-get', ma, nl_type=0x7ff0)
         k.equal('the links', [settings(q, n) for n in pair.names], before)
@@ -1490,6 +1499,107 @@ def test_esp_aes(k, q):
     pair.close()
 
 
+def macsec_devices(*words):
+    """Makes or deletes mv0 and mx0 on it; the index of the latter."""
+    for line in words:
+        subprocess.run(['ip', 'link', *line.split()], check=True)
+    return socket.if_nametoindex('mx0') if words[0].startswith('add') else 0
+
+
+def gone(q, op, attrs):
+    """Until an object is no longer found."""
+    for _ in range(1000):
+        try:
+            q.do(op, attrs)
+        except NlError as error:
+            return error.error == E.ENOENT
+        time.sleep(0.02)
+    return False
+
+
+def test_macsec(k, q):
+    new(q, 'xa')
+    dev = macsec_devices('add mv0 type dummy', 'add link mv0 mx0 type macsec')
+    with k.case('macsec-bind, -get, -unbind'):
+        q.do('macsec-bind', {'link-name': 'xa', 'ifindex': dev})
+        got = q.do('macsec-get', {'ifindex': dev})
+        for name, value in {'link-name': 'xa', 'ifindex': dev, 'max-time': 3600000,
+                            'suite': 'gcm-aes-128', 'sas': 0, 'installed': 0,
+                            'removed': 0, 'failed': 0}.items():
+            k.equal(name, got.get(name), value)
+        k.expect('an SCI, not leaving', got['sci'] & 0xffff == 1 and 'leaving' not in got)
+        k.equal('dump', q.dump('macsec-dump', {}), [got])
+        k.equal('SAs', q.dump('macsec-sa-dump', {}), [])
+        q.do('macsec-unbind', {'ifindex': dev})
+        k.expect('unbound', gone(q, 'macsec-get', {'ifindex': dev}))
+        for time_ in (100, 86400000):
+            q.do('macsec-bind', {'link-name': 'xa', 'ifindex': dev, 'max-time': time_})
+            k.equal('max-time', q.do('macsec-get', {'ifindex': dev})['max-time'], time_)
+            q.do('macsec-unbind', {'ifindex': dev})
+            k.expect('unbound', gone(q, 'macsec-get', {'ifindex': dev}))
+
+    with k.case('macsec: each refusal, and no SA is added'):
+        bind = {'link-name': 'xa', 'ifindex': dev}
+        refused(k, q, 'macsec-bind', {'ifindex': dev}, E.EINVAL, missing='link-name')
+        refused(k, q, 'macsec-bind', {'link-name': 'xa'}, E.EINVAL, missing='ifindex')
+        refused(k, q, 'macsec-bind', {**bind, 'link-name': 'nosuch'}, E.ENODEV, 'link-name')
+        for index in (0, 1 << 31):
+            refused(k, q, 'macsec-bind', {**bind, 'ifindex': index}, E.ERANGE, 'ifindex')
+        for time_ in (0, 99, 86400001):
+            refused(k, q, 'macsec-bind', {**bind, 'max-time': time_}, E.ERANGE, 'max-time')
+        refused(k, q, 'macsec-bind', {**bind, 'ifindex': 1}, E.EOPNOTSUPP, 'ifindex',
+                text='not a macsec device')
+        refused(k, q, 'macsec-bind', {**bind, 'ifindex': 1 << 30}, E.ENODEV, 'ifindex')
+        refused(k, q, 'macsec-bind', {**bind, 'sas': 1}, E.EINVAL)
+        for op in ('macsec-get', 'macsec-unbind'):
+            refused(k, q, op, {}, E.EINVAL, missing='ifindex')
+            refused(k, q, op, {'ifindex': dev}, E.ENOENT, 'ifindex')
+        name = {'ifindex': dev, 'dir': 'in', 'an': 0, 'sci': 1 << 16}
+        out = {'ifindex': dev, 'dir': 'out', 'an': 0}
+        refused(k, q, 'macsec-sa-add', out, E.ENOENT, 'ifindex', text='not bound')
+        q.do('macsec-bind', bind)
+        refused(k, q, 'macsec-bind', bind, E.EEXIST, 'ifindex')
+        for op in ('macsec-sa-add', 'macsec-sa-del', 'macsec-sa-get'):
+            for missing in name:
+                refused(k, q, op, {n: v for n, v in name.items() if n != missing},
+                        E.EINVAL, missing=missing)
+            refused(k, q, op, {**name, 'an': 4}, E.ERANGE, 'an')
+            refused(k, q, op, {**name, 'dir': 3}, E.ERANGE, 'dir')
+            refused(k, q, op, {**out, 'sci': 1}, E.EINVAL, 'sci')
+        for op in ('macsec-sa-del', 'macsec-sa-get'):
+            refused(k, q, op, name, E.ENOENT, 'an')
+            refused(k, q, op, {**name, 'key-id': bytes(16)}, E.EINVAL)
+        refused(k, q, 'macsec-sa-add', name, E.EINVAL, missing='key-id')
+        refused(k, q, 'macsec-sa-add', {**out, 'key-id': bytes(16)}, E.EINVAL, 'key-id')
+        for length in (0, 15, 17):
+            refused(k, q, 'macsec-sa-add', {**name, 'key-id': bytes(length)},
+                    E.ERANGE, 'key-id')
+        refused(k, q, 'macsec-sa-add', {**name, 'key-id': bytes(16)}, E.EINVAL, 'key-id',
+                text='malformed')
+        refused(k, q, 'macsec-sa-add', out, E.ENETDOWN, 'ifindex', text='not up')
+        refused(k, q, 'macsec-dump', {'ifindex': dev}, E.EINVAL, dump=True)
+        k.equal('SAs', q.dump('macsec-sa-dump', {}), [])
+
+    with k.case('macsec: many devices in a dump, and all gone with their link'):
+        count = scaled(500)
+        macsec_devices('del mx0')
+        k.expect('unbound', gone(q, 'macsec-get', {'ifindex': dev}))
+        for n in range(count):
+            subprocess.run(['ip', 'link', 'add', 'link', 'mv0', f'mx{n}', 'type', 'macsec',
+                            'port', str(n + 1)], check=True)
+        index = {socket.if_nametoindex(f'mx{n}') for n in range(count)}
+        for i in index:
+            q.do('macsec-bind', {'link-name': 'xa', 'ifindex': i})
+        k.equal('dump', {d['ifindex'] for d in q.dump('macsec-dump', {})}, index)
+        small = Qkd(recv_size=8192)
+        k.equal('dump in small steps', len(small.dump('macsec-dump', {})), count)
+        small.close()
+        delete(q, 'xa')
+        for i in index:
+            k.expect('unbound', gone(q, 'macsec-get', {'ifindex': i}))
+        macsec_devices('del mv0')
+
+
 def test_events(k, q):
     with k.case('events of a link, in order, in its namespace alone'):
         listener = Qkd()
@@ -1681,7 +1791,7 @@ def main():
     for test in (test_family, test_new, test_new_refused, test_naming, test_set, test_gen,
                  test_block, test_driver_links, test_keys, test_keys_refused,
                  test_capabilities, test_user_namespace, test_autoload, test_namespaces,
-                 test_malformed, test_many, test_esp, test_esp_aes, test_events,
+                 test_malformed, test_many, test_esp, test_esp_aes, test_macsec, test_events,
                  test_secrets, test_dumps):
         try:
             test(k, q)

@@ -6,6 +6,7 @@ import struct
 import epoch
 import esp
 import keys
+import sak
 from link import (CLASSES, CONTEXTS, GRANULE, STREAMS, Generation, generation, link_hash)
 from primitives import be, len16, sha256
 
@@ -70,6 +71,11 @@ KEYS = {  # section: stream, class, offset, size, context type, context
     'a key for export': ('a2b-key', 'export', 32, 32, 'none', b''),
     'a PPK': ('a2b-key', 'control', 64, 48, 'ppk', b'alice@example'),
 }
+SAKS = {  # section: offset of the unit, SCI, AN, cipher suite, packet number
+    'a SAK': (160, 0x0200000000010001, 0, 'gcm-aes-128', 1),
+    'a SAK with extended packet numbers': (192, 0x0200000000010001, 1, 'gcm-aes-xpn-256',
+                                           0x100000002),
+}
 TAGS = {  # section: stream, offset, length, s
     'of pad': ('a2b-pad', 0, 1024, bytes(range(0x50, 0x60))),
     'of key': ('a2b-key', 1024, 2048, bytes(range(0x60, 0x70))),
@@ -119,6 +125,23 @@ def key_example(gen, stream, klass, offset, size, kind, context):
             'key': keys.derive(*what), 'key ID': keys.name(*what)}
 
 
+def sak_example(gen, offset, sci, an, suite, pn):
+    one = sak.Sak(gen, STREAMS['a2b-key'], offset, sci, an, suite)
+    out = {'k_seg': gen.head(STREAMS['a2b-key'], 0),
+           'unit 0': gen.read(STREAMS['a2b-key'], offset, 32), 'context': one.context,
+           'info of key': one.infos['key'], 'SAK': one.key}
+    if one.xpn:
+        out.update({'info of salt': one.infos['salt'], 'salt': one.salt,
+                    'info of SSCI': one.infos['ssci'], 'SSCI': one.ssci})
+    out.update({'key ID': one.ident, 'PN': be(pn, 8 if one.xpn else 4), 'nonce': one.nonce(pn)})
+    return out
+
+
+def macsec_examples():
+    gen = make_generation()
+    return {name: sak_example(gen, *what) for name, what in SAKS.items()}
+
+
 def examples():
     """section -> name -> bytes, of all files"""
     return {section: values for part in FILES.values() for section, values in part().items()}
@@ -147,7 +170,8 @@ def otp_examples():
     return out
 
 
-FILES = {'otp.json': otp_examples, 'aes.json': aes_examples}     # in vectors/
+FILES = {'otp.json': otp_examples, 'aes.json': aes_examples,      # in vectors/
+         'macsec.json': macsec_examples}
 
 
 def as_hex(found):

@@ -18,6 +18,7 @@ kernel) or from a file with the bytes of one stream (--bytes, --gstar, --gen,
                 --payload HEX --next-header 4
     ref.py open --seed-file F --gen 7 --role alice --packet HEX
     ref.py epoch --seed-file F --gen 7 --role alice --unit 1 --spi 0x100 --cipher aes
+    ref.py sak --seed-file F --gen 7 --id HEX --sci HEX --an 0 --suite gcm-aes-xpn-128
     ref.py seal ... --cipher hybrid --secret-number 1 --secret HEX --unit 1 --counter 0
     ref.py open ... --cipher aes --supply UNITS
     ref.py check-pcap --seed-file F --gen 7 --pcap F [--plain F] [--ranges-out F]
@@ -45,6 +46,7 @@ import flows                                                # noqa: E402
 import keys                                                 # noqa: E402
 import link as links                                        # noqa: E402
 import pcap                                                 # noqa: E402
+import sak                                                  # noqa: E402
 import scan                                                 # noqa: E402
 import example                                              # noqa: E402
 
@@ -135,6 +137,13 @@ def cmd_epoch(args, gen):
     one = epoch_of(args, gen)
     show(key_id=one.ident(), uuid=keys.uuid(one.ident()), key=one.key, base=one.base,
          tag=f'{one.tag:02x}', context=one.context)
+
+
+def cmd_sak(args, gen):
+    one = sak.of_id(gen, args.id, args.sci, args.an, args.suite)
+    show(sak=one.key, context=one.context)
+    if one.xpn:
+        show(salt=one.salt, ssci=one.ssci)
 
 
 def cmd_seal(args, gen):
@@ -315,6 +324,12 @@ def arguments():
     command('id', cmd_id, needs_source=False).add_argument('ident', type=bytes.fromhex)
     command('tag', cmd_tag, place).add_argument('--s', type=bytes.fromhex, required=True)
     command('epoch', cmd_epoch, packet).add_argument('--spi', type=number, required=True)
+    sub = command('sak', cmd_sak)
+    sub.add_argument('--id', type=lambda text: bytes.fromhex(text.replace('-', '')),
+                     required=True, help='key identifier, hex or a UUID')
+    sub.add_argument('--sci', type=lambda text: int(text, 16), required=True, help='hex')
+    sub.add_argument('--an', type=number, required=True)
+    sub.add_argument('--suite', choices=sak.SUITES, required=True)
     sub = command('seal', cmd_seal, packet)
     sub.add_argument('--granule', type=number, default=1, help='under otp')
     sub.add_argument('--counter', type=number, default=0, help='under aes and hybrid')

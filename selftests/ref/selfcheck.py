@@ -11,6 +11,7 @@ import flows
 import keys
 import link
 import pcap
+import sak
 import scan
 from primitives import (chacha20, chacha20_block_by_hand, hkdf, poly1305, poly1305_by_hand)
 
@@ -55,6 +56,13 @@ GCM = (  # McGrew and Viega, "The Galois/Counter Mode of Operation", cases 13, 1
      '8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662',
      '76fc6ece0f4e1768cddf8853bb2d551b'),
 )
+MACSEC = (  # IEEE 802.1AE-2018, annex C, 60-byte packet encryption: SAK, frame, text
+    'ad7a2bd03eac835a6f620fdcb506b345',
+    'd609b1f056637a0d46df998d88e52e00b2c2846512153524c0895e81'
+    '701afa1cc039c0d765128a665dab69243899bf7318ccdc81c9931da17fbe8edd7d17cb8b4c26fc81'
+    'e3284f2b7fba713d4f8d55e7d3f06fd5a13c0c29b9d5b880',
+    '08000f101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f30313233343536373839'
+    '3a0002')
 SECRETS = {1: bytes(range(32)), 2: bytes(range(32, 96))}
 
 
@@ -259,6 +267,31 @@ def captured_flows():
     assert not forged.epochs and sum(forged.refused.values()) == 4
 
 
+def frames():
+    """MACsec: a published frame, SAKs by key ID, and what they depend on."""
+    gen = link.Emulated(b'seed', 7)
+    key, frame, text = map(bytes.fromhex, MACSEC)
+    one = sak.Sak(gen, 1, 64, 0x12153524c0895e81, 2, 'gcm-aes-128')
+    one.key = key
+    assert one.open(frame) == text
+    try:
+        one.open(frame[:-1] + b'\0')
+        raise AssertionError('a bad ICV')
+    except ValueError:
+        pass
+    saks = [sak.Sak(gen, 1, offset, sci, an, suite) for offset in (64, 96) for sci in (1, 2)
+            for an in (0, 3) for suite in sak.SUITES]
+    assert len({s.key[:16] for s in saks}) == len({s.ident for s in saks}) == len(saks)
+    assert len({s.salt for s in saks if s.xpn}) == len(saks) // 2
+    for one in saks:
+        assert sak.of_id(gen, one.ident, one.sci, one.an, one.suite).key == one.key
+        try:
+            sak.of_id(gen, one.ident, one.sci, one.an ^ 1, one.suite)
+            raise AssertionError('another AN')
+        except ValueError:
+            pass
+
+
 def captures():
     gen = link.Emulated(b'seed', 7)
     one = esp.seal(gen, 1, 1, 5, 1, bytes(100), 59)
@@ -308,7 +341,7 @@ def identities():
 
 
 TESTS = (poly_vectors, hkdf_vectors, chacha_vectors, gcm_vectors, key_ids, packets, windows,
-         epochs, captures, captured_flows, memory, identities)
+         epochs, frames, captures, captured_flows, memory, identities)
 
 
 def main():

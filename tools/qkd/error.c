@@ -29,6 +29,10 @@ static const char *hint(int err, const char *text, const char *attribute)
 			return " Be root or a member of the group qkd.";
 		break;
 	case ENODEV:
+		if (!strcmp(attribute, "ifindex"))
+			return " Devices are listed by: ip macsec show.";
+		if (!*attribute)
+			break;
 		return " Links are listed by: qkd link show.";
 	case EOPNOTSUPP:
 		if (!strcmp(attribute, "type"))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* qkd monitor */
 #include <errno.h>
+#include <net/if.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,26 @@ static void show_where(const struct qkd_event *event)
 			qkd_enum_name(QKD_ENUM_DIR, event->dir));
 }
 
+/* A macsec device, and maybe one of its SAs. */
+static void show_macsec(const struct qkd_event *event)
+{
+	char name[IF_NAMESIZE], sci[17];
+
+	if (!has(event, QKD_A_EVENT_IFINDEX))
+		return;
+	if (options.json)
+		out_uint("ifindex", "", event->ifindex);
+	if (if_indextoname(event->ifindex, name))
+		out_str("ifname", " ifname ", name);
+	else
+		out_text(" ifindex %u", event->ifindex);
+	if (!has(event, QKD_A_EVENT_AN))
+		return;
+	out_uint("an", " an ", event->an);
+	snprintf(sci, sizeof(sci), "%016llx", (unsigned long long)event->sci);
+	out_str("sci", " sci ", sci);
+}
+
 static void show_why(const struct qkd_event *event)
 {
 	char id[QKD_KEY_ID_TEXT_LEN + 1];
@@ -49,6 +70,10 @@ static void show_why(const struct qkd_event *event)
 	if (has(event, QKD_A_EVENT_KEY_ID))
 		out_str("key_id", " key-id ",
 			qkd_key_id_format(event->key_id, id));
+	if (has(event, QKD_A_EVENT_ERROR))
+		out_uint("error", " error ", event->error);
+	if (has(event, QKD_A_EVENT_MESSAGE))
+		out_str("message", ": ", event->message);
 }
 
 static void show_time(const struct qkd_event *event)
@@ -75,6 +100,7 @@ static int show(const struct qkd_event *event, void *arg)
 	out_color(COLOR_NAME, "name", ": ", event->link_name);
 	out_str("event", ": ", qkd_enum_name(QKD_ENUM_EVENT_TYPE, event->type));
 	show_where(event);
+	show_macsec(event);
 	show_why(event);
 	return out_line();
 }

@@ -44,14 +44,19 @@ int run_command(const char *what, const struct command *commands, size_t n,
 		struct args *args);
 struct qkd_ctx *kernel(void);
 
-/* link.c, key.c, esp.c, monitor.c */
+/* link.c, key.c, esp.c, macsec.c, monitor.c */
 int do_link(struct args *args);
 int do_key(struct args *args);
 int do_esp(struct args *args);
+int do_macsec(struct args *args);
 int do_monitor(struct args *args);
 
 /* esp-show.c */
 void show_esp(const struct qkd_esp *esp);
+
+/* macsec-show.c */
+void show_macsec_sa(const struct qkd_macsec_sa *sa);
+int show_macsecs(struct qkd_ctx *ctx, const struct qkd_macsec *wanted);
 
 /* error.c */
 int usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

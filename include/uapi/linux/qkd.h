@@ -147,6 +147,34 @@ enum qkd_on_empty {
 	QKD_ON_EMPTY_AES,
 };
 
+#define QKD_MACSEC_TIME_MAX	86400000
+
+/**
+ * enum qkd_macsec_suite - Cipher suite of a MACsec device (IEEE 802.1AE-2018,
+ *   table 14-1).
+ */
+enum qkd_macsec_suite {
+	QKD_MACSEC_SUITE_GCM_AES_128 = 1,
+	QKD_MACSEC_SUITE_GCM_AES_256,
+	QKD_MACSEC_SUITE_GCM_AES_XPN_128,
+	QKD_MACSEC_SUITE_GCM_AES_XPN_256,
+};
+
+/**
+ * enum qkd_macsec_state
+ * @QKD_MACSEC_STATE_PENDING: To be installed; macsec has not answered yet.
+ * @QKD_MACSEC_STATE_INSTALLED: macsec has it.
+ * @QKD_MACSEC_STATE_FAILED: It could not be installed or removed; error and
+ *   message tell why.
+ * @QKD_MACSEC_STATE_DELETING: To be removed.
+ */
+enum qkd_macsec_state {
+	QKD_MACSEC_STATE_PENDING = 1,
+	QKD_MACSEC_STATE_INSTALLED,
+	QKD_MACSEC_STATE_FAILED,
+	QKD_MACSEC_STATE_DELETING,
+};
+
 /**
  * enum qkd_emu_protocol - Protocol that an emulated link stands for; sets its
  *   QBER threshold.
@@ -167,6 +195,11 @@ enum qkd_emu_protocol {
  * @QKD_EVENT_TYPE_SA_FALLBACK: An SA has no key left and goes on as its
  *   on-empty says.
  * @QKD_EVENT_TYPE_SA_RESTORED: It has key again.
+ * @QKD_EVENT_TYPE_MACSEC_BOUND: A macsec device takes its keys from the link.
+ * @QKD_EVENT_TYPE_MACSEC_UNBOUND: It does no longer, and its SAs are gone.
+ * @QKD_EVENT_TYPE_MACSEC_SA_NEW: An SA was installed.
+ * @QKD_EVENT_TYPE_MACSEC_SA_DEL: An SA was removed; the message tells why.
+ * @QKD_EVENT_TYPE_MACSEC_FAILED: An SA could not be installed or removed.
  */
 enum qkd_event_type {
 	QKD_EVENT_TYPE_LINK_NEW = 1,
@@ -190,6 +223,11 @@ enum qkd_event_type {
 	QKD_EVENT_TYPE_SA_REKEYED,
 	QKD_EVENT_TYPE_SA_FALLBACK,
 	QKD_EVENT_TYPE_SA_RESTORED,
+	QKD_EVENT_TYPE_MACSEC_BOUND,
+	QKD_EVENT_TYPE_MACSEC_UNBOUND,
+	QKD_EVENT_TYPE_MACSEC_SA_NEW,
+	QKD_EVENT_TYPE_MACSEC_SA_DEL,
+	QKD_EVENT_TYPE_MACSEC_FAILED,
 
 	/* private: */
 	__QKD_EVENT_TYPE_MAX,
@@ -465,6 +503,44 @@ enum {
 };
 
 enum {
+	QKD_A_MACSEC_LINK_INDEX = 1,
+	QKD_A_MACSEC_LINK_NAME,
+	QKD_A_MACSEC_IFINDEX,
+	QKD_A_MACSEC_MAX_TIME,
+	QKD_A_MACSEC_SUITE,
+	QKD_A_MACSEC_SCI,
+	QKD_A_MACSEC_SAS,
+	QKD_A_MACSEC_INSTALLED,
+	QKD_A_MACSEC_REMOVED,
+	QKD_A_MACSEC_FAILED,
+	QKD_A_MACSEC_LEAVING,
+	QKD_A_MACSEC_PAD,
+
+	__QKD_A_MACSEC_MAX,
+	QKD_A_MACSEC_MAX = (__QKD_A_MACSEC_MAX - 1)
+};
+
+enum {
+	QKD_A_MACSEC_SA_LINK_INDEX = 1,
+	QKD_A_MACSEC_SA_LINK_NAME,
+	QKD_A_MACSEC_SA_IFINDEX,
+	QKD_A_MACSEC_SA_DIR,
+	QKD_A_MACSEC_SA_AN,
+	QKD_A_MACSEC_SA_SCI,
+	QKD_A_MACSEC_SA_KEY_ID,
+	QKD_A_MACSEC_SA_SUITE,
+	QKD_A_MACSEC_SA_NUMBER,
+	QKD_A_MACSEC_SA_STATE,
+	QKD_A_MACSEC_SA_ERROR,
+	QKD_A_MACSEC_SA_MESSAGE,
+	QKD_A_MACSEC_SA_AGE,
+	QKD_A_MACSEC_SA_PAD,
+
+	__QKD_A_MACSEC_SA_MAX,
+	QKD_A_MACSEC_SA_MAX = (__QKD_A_MACSEC_SA_MAX - 1)
+};
+
+enum {
 	QKD_A_EVENT_TYPE = 1,
 	QKD_A_EVENT_LINK_INDEX,
 	QKD_A_EVENT_LINK_NAME,
@@ -480,6 +556,11 @@ enum {
 	QKD_A_EVENT_TIME,
 	QKD_A_EVENT_PAD,
 	QKD_A_EVENT_KEY_ID,
+	QKD_A_EVENT_IFINDEX,
+	QKD_A_EVENT_AN,
+	QKD_A_EVENT_SCI,
+	QKD_A_EVENT_ERROR,
+	QKD_A_EVENT_MESSAGE,
 
 	__QKD_A_EVENT_MAX,
 	QKD_A_EVENT_MAX = (__QKD_A_EVENT_MAX - 1)
@@ -510,6 +591,14 @@ enum {
 	QKD_CMD_EVENT,
 	QKD_CMD_ESP_SET,
 	QKD_CMD_ESP_FLUSH,
+	QKD_CMD_MACSEC_BIND,
+	QKD_CMD_MACSEC_UNBIND,
+	QKD_CMD_MACSEC_GET,
+	QKD_CMD_MACSEC_DUMP,
+	QKD_CMD_MACSEC_SA_ADD,
+	QKD_CMD_MACSEC_SA_DEL,
+	QKD_CMD_MACSEC_SA_GET,
+	QKD_CMD_MACSEC_SA_DUMP,
 
 	__QKD_CMD_MAX,
 	QKD_CMD_MAX = (__QKD_CMD_MAX - 1)

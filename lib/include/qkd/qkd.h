@@ -573,6 +573,142 @@ int qkd_esp_get(struct qkd_ctx *ctx, struct qkd_ref ref, enum qkd_dir dir,
 		uint32_t spi, struct qkd_esp *esp);
 int qkd_esp_dump(struct qkd_ctx *ctx, qkd_esp_fn fn, void *arg);
 
+/* ---- MACsec ---- */
+
+/* Longest words that the kernel has on an SA, with the final NUL. */
+#define QKD_MESSAGE_LEN 96
+
+/**
+ * struct qkd_macsec - a macsec device that takes its keys from a link
+ * @has: QKD_HAS(QKD_A_MACSEC_...)
+ * @ifindex: of the device
+ * @max_time: ms that an SA is used
+ * @suite: enum qkd_macsec_suite
+ * @sci: of its transmit channel, as a number: "ip macsec show" has it in hex
+ * @sas: its SAs, in whatever state
+ * @installed: SAs so far
+ * @removed: likewise
+ * @failed: SAs that could not be installed or removed
+ * @leaving: it is being unbound
+ */
+struct qkd_macsec {
+	uint64_t has;
+	uint32_t link_index;
+	char link_name[QKD_NAME_LEN + 1];
+	uint32_t ifindex;
+	uint32_t max_time;
+	uint32_t suite;
+	uint64_t sci;
+	uint64_t installed;
+	uint64_t removed;
+	uint64_t failed;
+	uint32_t sas;
+	uint32_t leaving;
+	uint64_t reserved[8];
+};
+
+/**
+ * struct qkd_macsec_sa - an SA of such a device
+ * @has: QKD_HAS(QKD_A_MACSEC_SA_...)
+ * @dir: enum qkd_dir: out is a transmit SA
+ * @an: association number, 0 to 3
+ * @sci: of its channel; the peer's, if it is a receive SA
+ * @key_id: of its key, which is also macsec's key identifier
+ * @suite: enum qkd_macsec_suite
+ * @number: of the request that made it
+ * @state: enum qkd_macsec_state
+ * @error: positive errno, in state failed
+ * @message: what it means
+ * @age: ms since it was installed
+ */
+struct qkd_macsec_sa {
+	uint64_t has;
+	uint32_t link_index;
+	char link_name[QKD_NAME_LEN + 1];
+	uint32_t ifindex;
+	uint32_t dir;
+	uint32_t an;
+	uint64_t sci;
+	uint8_t key_id[QKD_KEY_ID_LEN];
+	uint32_t suite;
+	uint32_t state;
+	uint64_t number;
+	uint64_t age;
+	uint32_t error;
+	char message[QKD_MESSAGE_LEN];
+	uint32_t reserved32;
+	uint64_t reserved[8];
+};
+
+typedef int (*qkd_macsec_fn)(const struct qkd_macsec *macsec, void *arg);
+typedef int (*qkd_macsec_sa_fn)(const struct qkd_macsec_sa *sa, void *arg);
+
+/* Of @macsec: ifindex, and max_time if @has says so. */
+int qkd_macsec_bind(struct qkd_ctx *ctx, struct qkd_ref ref,
+		    const struct qkd_macsec *macsec);
+/* Done when the device is not found any more: see qkd_macsec_wait(). */
+int qkd_macsec_unbind(struct qkd_ctx *ctx, uint32_t ifindex);
+int qkd_macsec_get(struct qkd_ctx *ctx, uint32_t ifindex,
+		   struct qkd_macsec *macsec);
+int qkd_macsec_dump(struct qkd_ctx *ctx, qkd_macsec_fn fn, void *arg);
+/* Until the device is unbound. @timeout is in ms: then -ETIMEDOUT. */
+int qkd_macsec_wait(struct qkd_ctx *ctx, uint32_t ifindex,
+		    unsigned int timeout);
+
+/* An SA is named by ifindex, dir, an, and if dir is in, sci. Adding a receive SA
+ * also takes the key ID; @sa then has what the kernel chose: number, sci, suite.
+ * It is pending: see qkd_macsec_sa_wait(), or wait for the event.
+ */
+int qkd_macsec_sa_add(struct qkd_ctx *ctx, struct qkd_macsec_sa *sa);
+/* Done when the SA is not found any more: see qkd_macsec_sa_wait_gone(). */
+int qkd_macsec_sa_del(struct qkd_ctx *ctx, const struct qkd_macsec_sa *sa);
+int qkd_macsec_sa_get(struct qkd_ctx *ctx, struct qkd_macsec_sa *sa);
+int qkd_macsec_sa_dump(struct qkd_ctx *ctx, qkd_macsec_sa_fn fn, void *arg);
+/* Until an SA that was added is installed, and @sa has its key ID; or until it has
+ * failed: then the result is why, and qkd_error_text() has the words. -ENOENT if
+ * it has gone. @timeout is in ms: then -ETIMEDOUT.
+ */
+int qkd_macsec_sa_wait(struct qkd_ctx *ctx, struct qkd_macsec_sa *sa,
+		       unsigned int timeout);
+/* Until an SA is gone that is being removed, or why macsec keeps it. */
+int qkd_macsec_sa_wait_gone(struct qkd_ctx *ctx,
+			    const struct qkd_macsec_sa *name,
+			    unsigned int timeout);
+
+/**
+ * struct qkd_secy_sa - an SA as the kernel's macsec has it, whoever made it
+ * @ifindex: of the device
+ * @dir: enum qkd_dir
+ * @an: association number
+ * @active: it may be used
+ * @encoding: frames are sent under it
+ * @operational: the device sends
+ * @sci: of its channel
+ * @pn: next packet number
+ * @key_id: key identifier
+ * @frames: sent, or received and accepted
+ * @refused: received and not
+ */
+struct qkd_secy_sa {
+	uint32_t ifindex;
+	uint32_t dir;
+	uint32_t an;
+	uint32_t active;
+	uint32_t encoding;
+	uint32_t operational;
+	uint64_t sci;
+	uint64_t pn;
+	uint8_t key_id[QKD_KEY_ID_LEN];
+	uint64_t frames;
+	uint64_t refused;
+	uint64_t reserved[8];
+};
+
+typedef int (*qkd_secy_fn)(const struct qkd_secy_sa *sa, void *arg);
+
+/* The SAs of all macsec devices of the namespace. -ENOENT: no macsec module. */
+int qkd_secy_dump(struct qkd_ctx *ctx, qkd_secy_fn fn, void *arg);
+
 /* ---- Events ---- */
 
 /**
@@ -580,7 +716,12 @@ int qkd_esp_dump(struct qkd_ctx *ctx, qkd_esp_fn fn, void *arg);
  * @has: QKD_HAS(QKD_A_EVENT_...)
  * @type: enum qkd_event_type
  * @time: CLOCK_BOOTTIME in ns
- * @key_id: of an SA's newest epoch
+ * @key_id: of an SA's newest epoch, or of a MACsec SA
+ * @ifindex: of a macsec device
+ * @an: of its SA
+ * @sci: likewise
+ * @error: positive errno
+ * @message: why
  */
 struct qkd_event {
 	uint64_t has;
@@ -598,6 +739,12 @@ struct qkd_event {
 	uint64_t count;
 	uint64_t time;
 	uint8_t key_id[QKD_KEY_ID_LEN];
+	uint64_t sci;
+	uint32_t ifindex;
+	uint32_t an;
+	uint32_t error;
+	char message[QKD_MESSAGE_LEN];
+	uint32_t reserved32;
 	uint64_t reserved[6];
 };
 
@@ -633,6 +780,8 @@ enum qkd_enum {
 	QKD_ENUM_ON_EMPTY,
 	QKD_ENUM_EMU_PROTOCOL,
 	QKD_ENUM_EVENT_TYPE,
+	QKD_ENUM_MACSEC_SUITE,
+	QKD_ENUM_MACSEC_STATE,
 };
 
 /* The specification's name of a value, or "?" for one that is not known. */

@@ -1,0 +1,10 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Keys for the kernel's macsec: all cipher suites, proved on the wire; rotation
+# under traffic; what is refused, and costs no key; what becomes of SAs whose
+# device, link or namespace goes; and that no SAK is seen on netlink.
+# timeout: 900
+
+cd "$(dirname "$0")" || exit
+modprobe -a qkd qkd_emu macsec nlmon || exit
+exec python3 macsec_feed.py
