@@ -129,6 +129,7 @@ struct qkd_segment {
  * @length: in bytes
  * @s: one-time bytes for the tag, wiped once it is made or checked
  * @tag: rx: the tag once made, for a request that comes again
+ * @verdict: tx: enum qkd_verdict of the peer's tag, 0 for not compared yet
  * @state: enum qkd_block_state
  */
 struct qkd_block {
@@ -137,9 +138,10 @@ struct qkd_block {
 	u64 length;
 	u8 s[QKD_TAG_LEN];
 	u8 tag[QKD_TAG_LEN];
+	u8 verdict;
 	enum qkd_block_state {
 		QKD_BLOCK_NEW,
-		QKD_BLOCK_TAGGED,
+		QKD_BLOCK_TAGGED,	/* rx: made; tx: compared */
 		QKD_BLOCK_EQUAL,
 		QKD_BLOCK_LOST,
 	} state;
@@ -573,6 +575,12 @@ void qkd_links_for_each(struct net *net,
 void qkd_links_walk(struct net *net,
 		    void (*fn)(struct qkd_link *link, const void *arg),
 		    const void *arg);
+int qkd_link_block_compare(struct qkd_link *link, u16 label, u32 stream,
+			   u64 offset, u32 length, const u8 tag[QKD_TAG_LEN],
+			   u32 *verdict, struct netlink_ext_ack *extack);
+int qkd_link_block_walk(struct qkd_link *link, u16 label, u32 stream,
+			int (*fn)(u64 offset, u32 length, u32 verdict, void *arg),
+			void *arg, struct netlink_ext_ack *extack);
 
 static inline void qkd_refuse(struct qkd_link *link, enum qkd_refusal why)
 {

@@ -15,6 +15,7 @@ enum qkd_limits {
 	QKD_PAD_HEAD		= 16,		/* r */
 	QKD_KEY_HEAD		= 32,		/* k_seg */
 	QKD_BLOCKS_PENDING	= 256,		/* unconfirmed, per stream */
+	QKD_BLOCKS_SHOWN	= 64,		/* by one block-get */
 	QKD_MISMATCHES		= 3,		/* in a row: link down */
 
 	/* capacities in bytes; a ring is twice the peer's capacity */

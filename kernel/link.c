@@ -768,14 +768,12 @@ int qkd_link_gap(struct qkd_link *link, u16 label, u32 stream, u64 offset)
 }
 EXPORT_SYMBOL_GPL(qkd_link_gap);
 
-/* The pending block that a request names; sets extack and *err if none. */
-static struct qkd_block *qkd_find_block(struct qkd_link *link, u16 label,
-					u32 stream, u64 offset, u32 length,
-					struct qkd_byte_stream **st, int *err,
-					struct netlink_ext_ack *extack)
+/* The generation and stream that a request names; sets extack and *err if none. */
+static struct qkd_gen *qkd_link_named_gen(struct qkd_link *link, u16 label,
+					  u32 stream, struct qkd_byte_stream **st,
+					  int *err, struct netlink_ext_ack *extack)
 {
 	struct qkd_gen *gen = qkd_link_gen(link, label, err);
-	struct qkd_block *block;
 
 	if (gen)
 		*err = qkd_gen_stream(gen, stream, st);
@@ -785,7 +783,18 @@ static struct qkd_block *qkd_find_block(struct qkd_link *link, u16 label,
 		NL_SET_ERR_MSG(extack, "No such stream");
 	else if (*err)
 		NL_SET_ERR_MSG(extack, "The link has no generation");
-	if (*err)
+	return *err ? NULL : gen;
+}
+
+/* The pending block that a request names; sets extack and *err if none. */
+static struct qkd_block *qkd_find_block(struct qkd_link *link, u16 label,
+					u32 stream, u64 offset, u32 length,
+					struct qkd_byte_stream **st, int *err,
+					struct netlink_ext_ack *extack)
+{
+	struct qkd_block *block;
+
+	if (!qkd_link_named_gen(link, label, stream, st, err, extack))
 		return NULL;
 	block = qkd_stream_block(*st, offset, length);
 	if (!block || block->state == QKD_BLOCK_LOST) {
@@ -839,6 +848,124 @@ out_unlock:
 }
 EXPORT_SYMBOL_GPL(qkd_link_block_tag);
 
+/* The verdict of the peer's tag, at the tx end; s serves once. */
+static int qkd_link_compare(struct qkd_byte_stream *st, struct qkd_block *block,
+			    const u8 tag[QKD_TAG_LEN])
+{
+	u8 own[QKD_TAG_LEN];
+	int err;
+
+	if (block->state != QKD_BLOCK_NEW)
+		return 0;
+	err = qkd_confirm_tag(st, block->offset, block->length, block->s, own);
+	if (err)
+		return err;
+	block->verdict = crypto_memneq(own, tag, sizeof(own)) ?
+			 QKD_VERDICT_MISMATCH : QKD_VERDICT_EQUAL;
+	block->state = QKD_BLOCK_TAGGED;
+	memzero_explicit(own, sizeof(own));
+	memzero_explicit(block->s, sizeof(block->s));
+	return 0;
+}
+
+/**
+ * qkd_link_block_compare - check the peer's tag, at the tx end
+ * @link: link
+ * @label: of the generation
+ * @stream: enum qkd_stream, a tx one
+ * @offset: of the block
+ * @length: in bytes
+ * @tag: the peer's
+ * @verdict: out: enum qkd_verdict; the first one, when it is asked again
+ * @extack: for the reason of a refusal
+ *
+ * The block stays unusable until qkd_link_block_confirm() takes the verdict,
+ * which is when the peer has it usable in rx (DESIGN 3.6).
+ *
+ * Context: may sleep.
+ * Return: 0; -EOPNOTSUPP an rx stream, -ENOENT no such block, and as above.
+ */
+int qkd_link_block_compare(struct qkd_link *link, u16 label, u32 stream,
+			   u64 offset, u32 length, const u8 tag[QKD_TAG_LEN],
+			   u32 *verdict, struct netlink_ext_ack *extack)
+{
+	struct qkd_byte_stream *st;
+	struct qkd_block *block;
+	int err;
+
+	mutex_lock(&link->lock);
+	block = qkd_find_block(link, label, stream, offset, length, &st, &err,
+			       extack);
+	if (!block)
+		goto out_unlock;
+	if (!st->tx) {
+		NL_SET_ERR_MSG(extack, "Only the tx end of a stream compares tags");
+		err = -EOPNOTSUPP;
+		goto out_unlock;
+	}
+	err = qkd_link_compare(st, block, tag);
+	if (!err)
+		*verdict = block->verdict;
+out_unlock:
+	mutex_unlock(&link->lock);
+	return err;
+}
+
+/**
+ * qkd_link_block_walk - call a function for the blocks of a stream that wait
+ * @link: link
+ * @label: of the generation
+ * @stream: enum qkd_stream
+ * @fn: called with offset, length, and the verdict if that is known, oldest
+ *	block first; ends the walk by an errno
+ * @arg: passed on
+ * @extack: for the reason of a refusal
+ *
+ * Context: may sleep.
+ * Return: 0, what @fn returned, and as above.
+ */
+int qkd_link_block_walk(struct qkd_link *link, u16 label, u32 stream,
+			int (*fn)(u64 offset, u32 length, u32 verdict, void *arg),
+			void *arg, struct netlink_ext_ack *extack)
+{
+	struct qkd_byte_stream *st;
+	struct qkd_block *block;
+	struct qkd_gen *gen;
+	int err, n = 0;
+
+	mutex_lock(&link->lock);
+	gen = qkd_link_named_gen(link, label, stream, &st, &err, extack);
+	if (!gen)
+		goto out_unlock;
+	list_for_each_entry(block, &st->pending, list) {
+		if (block->state >= QKD_BLOCK_EQUAL)
+			continue;
+		if (n++ == QKD_BLOCKS_SHOWN)
+			break;
+		err = fn(block->offset, block->length, block->verdict, arg);
+		if (err)
+			break;
+	}
+out_unlock:
+	mutex_unlock(&link->lock);
+	return err;
+}
+
+/* One end never had the block, or gave it up. */
+static void qkd_link_lose(struct qkd_link *link, struct qkd_byte_stream *st,
+			  struct qkd_block *block)
+{
+	struct qkd_event ev = {
+		.type = QKD_EVENT_TYPE_GAP,
+		.stream = st->id,
+		.offset = block->offset,
+		.length = block->length,
+	};
+
+	qkd_stream_lose_block(st, block);
+	qkd_event_send(link, &ev);
+}
+
 /* Give a block up; three in a row take the link down until the operator acts. */
 static bool qkd_link_mismatch(struct qkd_link *link, struct qkd_byte_stream *st,
 			      struct qkd_block *block)
@@ -867,8 +994,9 @@ static bool qkd_link_mismatch(struct qkd_link *link, struct qkd_byte_stream *st,
  * @stream: enum qkd_stream
  * @offset: of the block
  * @length: in bytes
- * @tag: tx: the peer's tag; rx: NULL
- * @verdict: tx: out: enum qkd_verdict; rx: in: the peer's verdict
+ * @tag: tx: the peer's tag, if it was not compared yet; rx: NULL
+ * @verdict: with @tag: out: enum qkd_verdict; else in: the peer's verdict, at
+ *	the tx end that of qkd_link_block_compare(), or lost
  * @extack: for the reason of a refusal
  *
  * On a mismatch the block becomes a gap; the third in a row ends the
@@ -885,7 +1013,6 @@ int qkd_link_block_confirm(struct qkd_link *link, u16 label, u32 stream,
 	struct qkd_byte_stream *st;
 	struct qkd_block *block;
 	bool ended = false;
-	u8 own[QKD_TAG_LEN];
 	int err;
 
 	mutex_lock(&link->lock);
@@ -894,28 +1021,28 @@ int qkd_link_block_confirm(struct qkd_link *link, u16 label, u32 stream,
 	if (!block)
 		goto out_unlock;
 	err = -EINVAL;
-	if (st->tx && !tag) {
-		NL_SET_ERR_MSG(extack, "The tx end needs the peer's tag");
-		goto out_unlock;
-	}
 	if (!st->tx && tag) {
 		NL_SET_ERR_MSG(extack, "The rx end takes a verdict, not a tag");
 		goto out_unlock;
 	}
-	if (st->tx) {
-		err = qkd_confirm_tag(st, offset, length, block->s, own);
-		if (err)
-			goto out_unlock;
-		*verdict = crypto_memneq(own, tag, sizeof(own)) ?
-			   QKD_VERDICT_MISMATCH : QKD_VERDICT_EQUAL;
-		memzero_explicit(own, sizeof(own));
-		memzero_explicit(block->s, sizeof(block->s));
+	if (st->tx && !tag && *verdict != QKD_VERDICT_LOST &&
+	    *verdict != block->verdict) {
+		NL_SET_ERR_MSG(extack, "The tx end needs the peer's tag");
+		goto out_unlock;
 	}
 	err = 0;
+	if (tag) {
+		err = qkd_link_compare(st, block, tag);
+		if (err)
+			goto out_unlock;
+		*verdict = block->verdict;
+	}
 	if (*verdict == QKD_VERDICT_EQUAL) {
 		link->mismatches = 0;
 		block->state = QKD_BLOCK_EQUAL;
 		qkd_stream_advance(st);
+	} else if (*verdict == QKD_VERDICT_LOST) {
+		qkd_link_lose(link, st, block);
 	} else {
 		ended = qkd_link_mismatch(link, st, block);
 	}

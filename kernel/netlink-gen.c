@@ -240,7 +240,7 @@ static const struct nla_policy qkd_block_confirm_nl_policy[QKD_A_BLOCK_VERDICT +
 	[QKD_A_BLOCK_OFFSET] = { .type = NLA_U64, },
 	[QKD_A_BLOCK_LENGTH] = { .type = NLA_U32, },
 	[QKD_A_BLOCK_TAG] = NLA_POLICY_EXACT_LEN(16),
-	[QKD_A_BLOCK_VERDICT] = NLA_POLICY_RANGE(NLA_U32, 1, 2),
+	[QKD_A_BLOCK_VERDICT] = NLA_POLICY_RANGE(NLA_U32, 1, 3),
 };
 
 /* QKD_CMD_KEY_GET - do */
@@ -398,6 +398,25 @@ static const struct nla_policy qkd_esp_set_nl_policy[QKD_A_ESP_SECRET_NUMBER + 1
 static const struct nla_policy qkd_esp_flush_nl_policy[QKD_A_ESP_LINK_NAME + 1] = {
 	[QKD_A_ESP_LINK_INDEX] = { .type = NLA_U32, },
 	[QKD_A_ESP_LINK_NAME] = { .type = NLA_NUL_STRING, .len = 15, },
+};
+
+/* QKD_CMD_BLOCK_GET - do */
+static const struct nla_policy qkd_block_get_nl_policy[QKD_A_BLOCK_STREAM + 1] = {
+	[QKD_A_BLOCK_LINK_INDEX] = { .type = NLA_U32, },
+	[QKD_A_BLOCK_LINK_NAME] = { .type = NLA_NUL_STRING, .len = 15, },
+	[QKD_A_BLOCK_LABEL] = NLA_POLICY_FULL_RANGE(NLA_U32, &qkd_a_block_label_range),
+	[QKD_A_BLOCK_STREAM] = NLA_POLICY_MAX(NLA_U32, 3),
+};
+
+/* QKD_CMD_BLOCK_COMPARE - do */
+static const struct nla_policy qkd_block_compare_nl_policy[QKD_A_BLOCK_TAG + 1] = {
+	[QKD_A_BLOCK_LINK_INDEX] = { .type = NLA_U32, },
+	[QKD_A_BLOCK_LINK_NAME] = { .type = NLA_NUL_STRING, .len = 15, },
+	[QKD_A_BLOCK_LABEL] = NLA_POLICY_FULL_RANGE(NLA_U32, &qkd_a_block_label_range),
+	[QKD_A_BLOCK_STREAM] = NLA_POLICY_MAX(NLA_U32, 3),
+	[QKD_A_BLOCK_OFFSET] = { .type = NLA_U64, },
+	[QKD_A_BLOCK_LENGTH] = { .type = NLA_U32, },
+	[QKD_A_BLOCK_TAG] = NLA_POLICY_EXACT_LEN(16),
 };
 
 /* QKD_CMD_MACSEC_BIND - do */
@@ -600,6 +619,20 @@ static const struct genl_split_ops qkd_nl_ops[] = {
 		.doit		= qkd_nl_esp_flush_doit,
 		.policy		= qkd_esp_flush_nl_policy,
 		.maxattr	= QKD_A_ESP_LINK_NAME,
+		.flags		= GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= QKD_CMD_BLOCK_GET,
+		.doit		= qkd_nl_block_get_doit,
+		.policy		= qkd_block_get_nl_policy,
+		.maxattr	= QKD_A_BLOCK_STREAM,
+		.flags		= GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= QKD_CMD_BLOCK_COMPARE,
+		.doit		= qkd_nl_block_compare_doit,
+		.policy		= qkd_block_compare_nl_policy,
+		.maxattr	= QKD_A_BLOCK_TAG,
 		.flags		= GENL_CMD_CAP_DO,
 	},
 	{

@@ -40,6 +40,8 @@ int qkd_nl_esp_get_doit(struct sk_buff *skb, struct genl_info *info);
 int qkd_nl_esp_dump_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
 int qkd_nl_esp_set_doit(struct sk_buff *skb, struct genl_info *info);
 int qkd_nl_esp_flush_doit(struct sk_buff *skb, struct genl_info *info);
+int qkd_nl_block_get_doit(struct sk_buff *skb, struct genl_info *info);
+int qkd_nl_block_compare_doit(struct sk_buff *skb, struct genl_info *info);
 int qkd_nl_macsec_bind_doit(struct sk_buff *skb, struct genl_info *info);
 int qkd_nl_macsec_unbind_doit(struct sk_buff *skb, struct genl_info *info);
 int qkd_nl_macsec_get_doit(struct sk_buff *skb, struct genl_info *info);

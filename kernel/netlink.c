@@ -450,6 +450,61 @@ static int block_confirm(struct qkd_link *link, struct genl_info *info,
 	return nla_put_u32(reply, QKD_A_BLOCK_VERDICT, verdict);
 }
 
+static int put_waiting(u64 offset, u32 length, u32 verdict, void *arg)
+{
+	struct sk_buff *reply = arg;
+	struct nlattr *nest = nla_nest_start(reply, QKD_A_BLOCK_WAITING);
+
+	if (!nest ||
+	    nla_put_u64_64bit(reply, QKD_A_WAITING_OFFSET, offset,
+			      QKD_A_WAITING_PAD) ||
+	    nla_put_u32(reply, QKD_A_WAITING_LENGTH, length) ||
+	    (verdict && nla_put_u32(reply, QKD_A_WAITING_VERDICT, verdict)))
+		return -EMSGSIZE;
+	nla_nest_end(reply, nest);
+	return 0;
+}
+
+static int block_get(struct qkd_link *link, struct genl_info *info,
+		     struct sk_buff *reply)
+{
+	struct nlattr **attrs = info->attrs;
+	int err;
+
+	if (!qkd_nl_has(info, QKD_A_BLOCK_LABEL) ||
+	    !qkd_nl_has(info, QKD_A_BLOCK_STREAM))
+		return -EINVAL;
+	err = qkd_link_block_walk(link, nla_get_u32(attrs[QKD_A_BLOCK_LABEL]),
+				  nla_get_u32(attrs[QKD_A_BLOCK_STREAM]),
+				  put_waiting, reply, info->extack);
+	if (err)
+		qkd_nl_blame(info, QKD_A_BLOCK_LABEL);
+	return err;
+}
+
+static int block_compare(struct qkd_link *link, struct genl_info *info,
+			 struct sk_buff *reply)
+{
+	struct nlattr **attrs = info->attrs;
+	u32 verdict;
+	int err;
+
+	if (!block_is_named(info) || !qkd_nl_has(info, QKD_A_BLOCK_TAG))
+		return -EINVAL;
+	err = qkd_link_block_compare(link,
+				     nla_get_u32(attrs[QKD_A_BLOCK_LABEL]),
+				     nla_get_u32(attrs[QKD_A_BLOCK_STREAM]),
+				     nla_get_u64(attrs[QKD_A_BLOCK_OFFSET]),
+				     nla_get_u32(attrs[QKD_A_BLOCK_LENGTH]),
+				     nla_data(attrs[QKD_A_BLOCK_TAG]), &verdict,
+				     info->extack);
+	if (err) {
+		qkd_nl_blame(info, block_culprit(info, err));
+		return err;
+	}
+	return nla_put_u32(reply, QKD_A_BLOCK_VERDICT, verdict);
+}
+
 int qkd_nl_block_tag_doit(struct sk_buff *skb, struct genl_info *info)
 {
 	return qkd_nl_answer(daemon_link(skb, info), info, block_tag);
@@ -458,6 +513,16 @@ int qkd_nl_block_tag_doit(struct sk_buff *skb, struct genl_info *info)
 int qkd_nl_block_confirm_doit(struct sk_buff *skb, struct genl_info *info)
 {
 	return qkd_nl_answer(daemon_link(skb, info), info, block_confirm);
+}
+
+int qkd_nl_block_get_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	return qkd_nl_answer(daemon_link(skb, info), info, block_get);
+}
+
+int qkd_nl_block_compare_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	return qkd_nl_answer(daemon_link(skb, info), info, block_compare);
 }
 
 /* The generated table has no flags: events tell of traffic and key spent. */

@@ -140,13 +140,12 @@ static int take_verdict(struct nlattr *head, int length, void *arg)
 	return 0;
 }
 
-int qkd_block_check(struct qkd_ctx *ctx, struct qkd_ref ref,
-		    const struct qkd_block *block,
-		    const uint8_t tag[QKD_TAG_LEN], enum qkd_verdict *verdict)
+static int judge(struct qkd_ctx *ctx, int cmd, struct qkd_ref ref,
+		 const struct qkd_block *block, const uint8_t tag[QKD_TAG_LEN],
+		 enum qkd_verdict *verdict)
 {
-	struct nl_msg *msg;
+	struct nl_msg *msg = block_request(ctx, cmd, ref, block);
 
-	msg = block_request(ctx, QKD_CMD_BLOCK_CONFIRM, ref, block);
 	if (!msg)
 		return -ENOMEM;
 	if (nla_put(msg, QKD_A_BLOCK_TAG, QKD_TAG_LEN, tag)) {
@@ -154,6 +153,20 @@ int qkd_block_check(struct qkd_ctx *ctx, struct qkd_ref ref,
 		return -ENOMEM;
 	}
 	return request_run(ctx, msg, take_verdict, verdict);
+}
+
+int qkd_block_check(struct qkd_ctx *ctx, struct qkd_ref ref,
+		    const struct qkd_block *block,
+		    const uint8_t tag[QKD_TAG_LEN], enum qkd_verdict *verdict)
+{
+	return judge(ctx, QKD_CMD_BLOCK_CONFIRM, ref, block, tag, verdict);
+}
+
+int qkd_block_compare(struct qkd_ctx *ctx, struct qkd_ref ref,
+		      const struct qkd_block *block,
+		      const uint8_t tag[QKD_TAG_LEN], enum qkd_verdict *verdict)
+{
+	return judge(ctx, QKD_CMD_BLOCK_COMPARE, ref, block, tag, verdict);
 }
 
 int qkd_block_settle(struct qkd_ctx *ctx, struct qkd_ref ref,
@@ -169,4 +182,62 @@ int qkd_block_settle(struct qkd_ctx *ctx, struct qkd_ref ref,
 		return -ENOMEM;
 	}
 	return request_run(ctx, msg, NULL, NULL);
+}
+
+static const struct attr_field waiting_fields[] = {
+	FIELD(U64, QKD_A_WAITING_OFFSET, struct qkd_waiting, offset),
+	FIELD(U32, QKD_A_WAITING_LENGTH, struct qkd_waiting, length),
+	FIELD(U32, QKD_A_WAITING_VERDICT, struct qkd_waiting, verdict),
+};
+
+struct waiting {
+	struct qkd_waiting *blocks;
+	uint32_t count;
+	uint32_t room;
+};
+
+static int take_waiting(struct nlattr *head, int length, void *arg)
+{
+	struct nlattr *attrs[QKD_A_WAITING_MAX + 1], *nest;
+	struct waiting *out = arg;
+	struct qkd_waiting *block;
+	int left, err;
+
+	nla_for_each_attr(nest, head, length, left) {
+		if (nla_type(nest) != QKD_A_BLOCK_WAITING)
+			continue;
+		if (out->count == out->room)
+			break;
+		err = attrs_parse(attrs, QKD_A_WAITING_MAX, nla_data(nest),
+				  nla_len(nest));
+		if (err)
+			return err;
+		block = &out->blocks[out->count++];
+		memset(block, 0, sizeof(*block));
+		fields_get(waiting_fields, ARRAY_SIZE(waiting_fields), block,
+			   attrs, QKD_A_WAITING_MAX);
+	}
+	return 0;
+}
+
+int qkd_block_list(struct qkd_ctx *ctx, struct qkd_ref ref, uint32_t label,
+		   enum qkd_stream stream, struct qkd_waiting *blocks,
+		   uint32_t *count)
+{
+	struct nl_msg *msg = request_new(ctx, QKD_CMD_BLOCK_GET, 0);
+	struct waiting out = { .blocks = blocks, .room = *count };
+	int err;
+
+	*count = 0;
+	if (!msg)
+		return -ENOMEM;
+	if (put_ref(msg, QKD_A_BLOCK_LINK_NAME, QKD_A_BLOCK_LINK_INDEX, ref) ||
+	    nla_put_u32(msg, QKD_A_BLOCK_LABEL, label) ||
+	    nla_put_u32(msg, QKD_A_BLOCK_STREAM, stream)) {
+		request_free(msg);
+		return -ENOMEM;
+	}
+	err = request_run(ctx, msg, take_waiting, &out);
+	*count = err ? 0 : out.count;
+	return err;
 }

@@ -60,6 +60,7 @@ static const char *const context_type[] = {
 static const char *const verdict[] = {
 	[QKD_VERDICT_EQUAL] = "equal",
 	[QKD_VERDICT_MISMATCH] = "mismatch",
+	[QKD_VERDICT_LOST] = "lost",
 };
 
 static const char *const cipher[] = {

@@ -26,8 +26,9 @@ V6 = {'src': bytes.fromhex('20010db8' + '00' * 11 + '01'),
 COMMANDS = ('link-new link-del link-set link-get link-dump gen-begin gen-open '
             'gen-end block-tag block-confirm key-get key-peek key-commit key-drop '
             'key-get-by-id status esp-add esp-replace esp-del esp-get esp-dump '
-            'event esp-set esp-flush macsec-bind macsec-unbind macsec-get macsec-dump '
-            'macsec-sa-add macsec-sa-del macsec-sa-get macsec-sa-dump').split()
+            'event esp-set esp-flush block-get block-compare macsec-bind macsec-unbind '
+            'macsec-get macsec-dump macsec-sa-add macsec-sa-del macsec-sa-get '
+            'macsec-sa-dump').split()
 CMD = {name: number for number, name in enumerate(COMMANDS, 1)}
 DUMPS = [name for name in COMMANDS if name.endswith('-dump')]
 # requests that name a macsec device, and no link
@@ -402,7 +403,7 @@ def test_block(k, q):
         refused(k, q, 'block-confirm', {**block, 'link-name': 'ba', 'verdict': 'equal'},
                 E.EINVAL, 'verdict')
         refused(k, q, 'block-confirm', {**block, 'tag': tag[:15]}, E.ERANGE, 'tag')
-        refused(k, q, 'block-confirm', {**block, 'verdict': 3}, E.ERANGE, 'verdict')
+        refused(k, q, 'block-confirm', {**block, 'verdict': 4}, E.ERANGE, 'verdict')
         k.equal('streams', [q.link(n)['stat'] for n in pair.names], before)
         pair.close()
 
@@ -425,11 +426,57 @@ def test_block(k, q):
         refused(k, q, 'block-tag', {'link-name': 'bb', **block}, E.ENETDOWN)
         pair.close()
 
+    with k.case('block-get, -compare: tx opens after rx, a verdict stays'):
+        pair = Pair(q, 'b', confirm='tag')
+        pair.up(key=2048)
+        stream = {'label': 1, 'stream': 'a2b-key'}
+        block = {**stream, 'offset': 0, 'length': 2048}
+        for name in pair.names:
+            k.equal('waiting', q.do('block-get', {'link-name': name, **stream}),
+                    {'waiting': [{'offset': 0, 'length': 2048}]})
+        tag = q.do('block-tag', {'link-name': 'bb', **block})['tag']
+        refused(k, q, 'block-compare', {'link-name': 'bb', 'tag': tag, **block},
+                E.EOPNOTSUPP, 'stream')
+        refused(k, q, 'block-compare', {'link-name': 'ba', **block}, E.EINVAL,
+                missing='tag')
+        refused(k, q, 'block-get', {'link-name': 'ba', **stream, 'label': 2}, E.ESTALE,
+                'label')
+        for given in (tag, bytes(16)):
+            k.equal('verdict', q.do('block-compare', {'link-name': 'ba', 'tag': given,
+                                                      **block}), {'verdict': 'equal'})
+        k.equal('known', q.do('block-get', {'link-name': 'ba', **stream})['waiting'],
+                [{'offset': 0, 'length': 2048, 'verdict': 'equal'}])
+        k.equal('unusable', q.link('ba')['stat'][1]['pending'], 2048)
+        refused(k, q, 'block-confirm', {'link-name': 'ba', 'verdict': 'mismatch', **block},
+                E.EINVAL, 'verdict')
+        for name in ('bb', 'ba'):
+            q.do('block-confirm', {'link-name': name, 'verdict': 'equal', **block})
+            k.equal('usable', q.link(name)['stat'][1]['pending'], 0)
+        k.equal('none', q.do('block-get', {'link-name': 'ba', **stream}), {})
+        pair.close()
+
+    with k.case('block-confirm: lost is a gap at either end, and no mismatch'):
+        pair = Pair(q, 'b', confirm='tag')
+        pair.up(key=2048)
+        for n in range(4):
+            offset, length = (0, 2048) if not n else pair.supply(A2B_KEY, 2048)
+            block = {'label': 1, 'stream': 'a2b-key', 'offset': offset, 'length': length}
+            for name in pair.names:
+                q.do('block-confirm', {'link-name': name, 'verdict': 'lost', **block})
+        for name in pair.names:
+            link = q.link(name)
+            stat = link['stat'][1]
+            k.equal(name, (link['state'], link['refused']['mismatch'],
+                           stat['lost'] + stat['head'], stat['live']),
+                    ('up', 0, stat['supplied'], 0))
+        pair.close()
+
 
 def test_driver_links(k, q):
     with k.case('gen and block operations are not for links that a driver runs'):
         q.do('link-new', {'name': 'e0', 'type': 'emu', 'emu': {'peer-name': 'e1'}})
-        for op in ('gen-begin', 'gen-open', 'gen-end', 'block-tag', 'block-confirm'):
+        for op in ('gen-begin', 'gen-open', 'gen-end', 'block-tag', 'block-confirm',
+                   'block-get', 'block-compare'):
             refused(k, q, op, {'link-name': 'e0', 'label': 1}, E.EOPNOTSUPP)
         refused(k, q, 'link-new', {'name': 'e2', 'type': 'emu',
                                    'emu': {'peer-name': 'e1'}}, E.EEXIST)
@@ -1069,6 +1116,7 @@ def samples_of_all(pair):
                       'peer-role': 2, 'pad-capacity': 1 << 20, 'key-capacity': 1 << 16},
         'gen-open': {**gen, 'generation': pair.gen}, 'gen-end': {**gen, 'reason': 9},
         'block-tag': block, 'block-confirm': {**block, 'tag': bytes(16)},
+        'block-get': {**gen, 'stream': 0}, 'block-compare': {**block, 'tag': bytes(16)},
         'key-get': key, 'status': {'link-name': 'ma', 'class': 3, 'size': 32},
         'key-peek': {'link-name': 'ma', 'id': bytes(16), 'size': 32},
         'key-get-by-id': {'link-name': 'ma', 'id': bytes(16), 'size': 32},

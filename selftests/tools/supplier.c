@@ -5,7 +5,7 @@
  * QKD hardware does, it does: the generation handshake, supply through the
  * link's node, confirmation.
  *
- *	supplier NAME SEED-FILE { listen PORT | connect ADDRESS PORT }
+ *	supplier NAME SEED-FILE { listen PORT | connect ADDRESS PORT | feed }
  *		[ blocks N ] [ size BYTES ] [ flip N ] [ lose N ]
  *
  * The bytes of a stream are those of an emulated link (Documentation/emu.md).
@@ -14,6 +14,10 @@
  * block into tx, checks the tag and tells the verdict. flip N and lose N spoil
  * the Nth block of this end. The connection is neither encrypted nor
  * authenticated, and whoever holds the seed has all the key.
+ *
+ * With "feed" there is no connection: each end puts blocks into all of its
+ * streams, up to N into each, and qkdd(8) does the rest. It goes on over
+ * generations.
  */
 #include <err.h>
 #include <errno.h>
@@ -37,6 +41,7 @@
 #define NONCE 16
 #define CHACHA_BLOCK 64
 #define PAUSE_US 50000
+#define AHEAD 16 /* blocks of a stream that wait for confirmation, when fed */
 
 struct hello {
 	uint32_t role;
@@ -75,6 +80,7 @@ static struct supplier {
 	uint32_t label;
 	bool confirms;
 	unsigned long blocks;
+	unsigned long fed[4];
 	unsigned long limit;
 	unsigned long flip;
 	unsigned long lose;
@@ -168,18 +174,24 @@ static void block_s(const struct qkd_block *block, uint8_t s[QKD_TAG_LEN])
 	explicit_bzero(mac, sizeof(mac));
 }
 
-static void supply(const struct qkd_block *block, bool flip)
+static int put(const struct qkd_block *block, bool flip)
 {
 	static uint8_t bytes[QKD_SUPPLY_LEN_MAX];
 	uint8_t s[QKD_TAG_LEN];
+	int err;
 
 	stream_bytes(block, bytes);
 	block_s(block, s);
 	bytes[block->length / 2] ^= flip;
-	check(qkd_node_supply(me.node, block, bytes, me.confirms ? s : NULL),
-	      "supply");
+	err = qkd_node_supply(me.node, block, bytes, me.confirms ? s : NULL);
 	explicit_bzero(bytes, sizeof(bytes));
 	explicit_bzero(s, sizeof(s));
+	return err;
+}
+
+static void supply(const struct qkd_block *block, bool flip)
+{
+	check(put(block, flip), "supply");
 }
 
 static struct qkd_block block_of(const struct message *m)
@@ -352,6 +364,48 @@ static void run(void)
 	}
 }
 
+static void feed_stream(const struct qkd_stat *st)
+{
+	bool tx = st->dir == QKD_DIR_OUT;
+	struct qkd_block block = {
+		.label = me.label,
+		.stream = st->stream,
+		.offset = st->supplied,
+		.length = me.size,
+	};
+	int err;
+
+	if (me.fed[st->stream] == me.limit || st->pending >= AHEAD * me.size ||
+	    (tx && st->live + me.size > st->capacity))
+		return;
+	if (me.blocks + 1 == me.lose)
+		err = qkd_node_gap(me.node, me.label, block.stream,
+				   block.offset + block.length);
+	else
+		err = put(&block, me.blocks + 1 == me.flip);
+	/* others move the stream, too: by a gap, by another generation */
+	if (err == -ERANGE || err == -ESTALE || err == -ENETDOWN)
+		return;
+	check(err, "feed");
+	me.blocks++;
+	me.fed[st->stream]++;
+}
+
+static void feed(void)
+{
+	uint32_t i;
+
+	for (;; usleep(PAUSE_US / 10)) {
+		check(qkd_link_get(me.ctx, me.ref, &me.link), "link");
+		if (me.link.state == QKD_STATE_DOWN)
+			continue;
+		me.label = me.link.label;
+		memcpy(me.generation, me.link.generation, QKD_HASH_LEN);
+		for (i = 0; i < me.link.nstats; i++)
+			feed_stream(&me.link.stat[i]);
+	}
+}
+
 static int listen_at(const struct addrinfo *ai)
 {
 	int fd = socket(ai->ai_family, ai->ai_socktype, 0), one = 1, peer;
@@ -440,15 +494,17 @@ static void options(char **args)
 int main(int argc, char **argv)
 {
 	bool listens = argc > 4 && !strcmp(argv[3], "listen");
+	bool connects = argc > 5 && !strcmp(argv[3], "connect");
+	bool feeds = argc > 3 && !strcmp(argv[3], "feed");
 
-	if (argc < 5 || (!listens && (argc < 6 || strcmp(argv[3], "connect"))))
+	if (!listens && !connects && !feeds)
 		errx(2,
-		     "usage: supplier NAME SEED-FILE { listen PORT | connect ADDRESS PORT } [ blocks N ] [ size BYTES ] [ flip N ] [ lose N ]");
+		     "usage: supplier NAME SEED-FILE { listen PORT | connect ADDRESS PORT | feed } [ blocks N ] [ size BYTES ] [ flip N ] [ lose N ]");
 	me.ref = qkd_by_name(argv[1]);
 	me.limit = ~0UL;
 	me.size = 4096;
 	read_seed(argv[2]);
-	options(argv + (listens ? 5 : 6));
+	options(argv + (feeds ? 4 : listens ? 5 : 6));
 
 	if (qkd_open(&me.ctx))
 		errx(1, "no module qkd");
@@ -456,6 +512,8 @@ int main(int argc, char **argv)
 	me.confirms = me.link.confirm == QKD_CONFIRM_TAG;
 	me.node = qkd_node_open(me.ctx, me.ref, O_WRONLY);
 	check(me.node, "node");
+	if (feeds)
+		feed();
 	join(listens ? NULL : argv[4], argv[listens ? 4 : 5]);
 	handshake();
 	run();

@@ -117,9 +117,17 @@ enum qkd_context_type {
 	QKD_CONTEXT_TYPE_USER,
 };
 
+/**
+ * enum qkd_verdict
+ * @QKD_VERDICT_MISMATCH: The ends hold it differently; three in a row take the
+ *   link down.
+ * @QKD_VERDICT_LOST: One end never had it, or gave it up; counts as no
+ *   mismatch.
+ */
 enum qkd_verdict {
 	QKD_VERDICT_EQUAL = 1,
 	QKD_VERDICT_MISMATCH,
+	QKD_VERDICT_LOST,
 };
 
 /**
@@ -353,9 +361,20 @@ enum {
 	QKD_A_BLOCK_TAG,
 	QKD_A_BLOCK_VERDICT,
 	QKD_A_BLOCK_PAD,
+	QKD_A_BLOCK_WAITING,
 
 	__QKD_A_BLOCK_MAX,
 	QKD_A_BLOCK_MAX = (__QKD_A_BLOCK_MAX - 1)
+};
+
+enum {
+	QKD_A_WAITING_OFFSET = 1,
+	QKD_A_WAITING_LENGTH,
+	QKD_A_WAITING_VERDICT,
+	QKD_A_WAITING_PAD,
+
+	__QKD_A_WAITING_MAX,
+	QKD_A_WAITING_MAX = (__QKD_A_WAITING_MAX - 1)
 };
 
 enum {
@@ -591,6 +610,8 @@ enum {
 	QKD_CMD_EVENT,
 	QKD_CMD_ESP_SET,
 	QKD_CMD_ESP_FLUSH,
+	QKD_CMD_BLOCK_GET,
+	QKD_CMD_BLOCK_COMPARE,
 	QKD_CMD_MACSEC_BIND,
 	QKD_CMD_MACSEC_UNBIND,
 	QKD_CMD_MACSEC_GET,

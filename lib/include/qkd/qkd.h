@@ -267,9 +267,40 @@ int qkd_block_tag(struct qkd_ctx *ctx, struct qkd_ref ref,
 int qkd_block_check(struct qkd_ctx *ctx, struct qkd_ref ref,
 		    const struct qkd_block *block,
 		    const uint8_t tag[QKD_TAG_LEN], enum qkd_verdict *verdict);
-/* At the rx end: take the peer's verdict. */
+/* The same, but the block stays unusable until it is settled: when the peer has
+ * it usable, so that nothing is sent that it could not open yet.
+ */
+int qkd_block_compare(struct qkd_ctx *ctx, struct qkd_ref ref,
+		      const struct qkd_block *block,
+		      const uint8_t tag[QKD_TAG_LEN],
+		      enum qkd_verdict *verdict);
+/* At the rx end: take the peer's verdict. At the tx end: that of
+ * qkd_block_compare(). At either end: QKD_VERDICT_LOST gives the block up.
+ */
 int qkd_block_settle(struct qkd_ctx *ctx, struct qkd_ref ref,
 		     const struct qkd_block *block, enum qkd_verdict verdict);
+
+/**
+ * struct qkd_waiting - a block that waits for confirmation
+ * @offset: of its first byte
+ * @length: its bytes
+ * @verdict: at the tx end, what qkd_block_compare() found, or 0
+ */
+struct qkd_waiting {
+	uint64_t offset;
+	uint32_t length;
+	uint32_t verdict;
+};
+
+/* Most that one qkd_block_list() tells. */
+#define QKD_BLOCKS_LISTED 64
+
+/* Blocks of a stream that wait, the oldest first. *count: room at @blocks; then
+ * how many there are.
+ */
+int qkd_block_list(struct qkd_ctx *ctx, struct qkd_ref ref, uint32_t label,
+		   enum qkd_stream stream, struct qkd_waiting *blocks,
+		   uint32_t *count);
 
 /* ---- Keys: IDs and handles; the bytes come by the link's node ---- */
 

@@ -1,0 +1,230 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""A peer of qkdd(8) that has a certificate, and misbehaves: qkdd_auth.py CASE LINK.
+
+It is bob.example; alice.example listens. LINK is what `qkd -j link show` says of
+alice's link. Ends when the daemon has closed the connection; see
+Documentation/abi/qkdd-channel.md, whose example it checks, too.
+"""
+import json
+import os
+import re
+import socket
+import ssl
+import struct
+import sys
+
+PKI = '/run/qkd/pki/'
+PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'doc/qkdd-channel.md')
+HELLO, PING, LINK, GONE, OFFER, BEGUN, TAG, VERDICT, EDGE = range(1, 10)
+A2B_PAD, B2A_PAD = 0, 2
+
+
+def name(text):
+    return bytes([len(text)]) + text.encode()
+
+
+def frame(kind, seq, body=b'', sender='bob.example', receiver='alice.example', version=1):
+    rest = struct.pack('>BBQ', version, kind, seq) + name(sender) + name(receiver) + body
+    return struct.pack('>I', len(rest)) + rest
+
+
+class Peer:
+    def __init__(self, link):
+        self.link = link
+        context = ssl.create_default_context(cafile=PKI + 'ca.pem')
+        context.load_cert_chain(PKI + 'bob.pem', PKI + 'bob.key')
+        raw = socket.create_connection(('10.1.0.1', 7676), timeout=15)
+        self.tls = context.wrap_socket(raw, server_hostname='alice.example')
+        self.seq = 0
+
+    def send(self, *frames):
+        self.tls.sendall(b''.join(frames))
+
+    def next(self, kind, body=b'', **other):
+        self.seq += 1
+        return frame(kind, self.seq, body, **other)
+
+    def hello(self):
+        self.send(self.next(HELLO))
+
+    def wait_closed(self):
+        """The daemon closes; without a goodbye if it likes."""
+        try:
+            while self.tls.recv(4096):
+                pass
+        except (ssl.SSLError, ConnectionError):
+            pass
+
+    def show(self, role=2, state=3):
+        """Bob's LINK, in alice's own generation."""
+        link = self.link
+        body = name('qkd0') + bytes([role, 1, 1, 2, state, 0]) + \
+            struct.pack('>QQ', 1 << 24, 1 << 20) + bytes.fromhex(link['hash']) + \
+            struct.pack('>H', link.get('label', 0)) + \
+            bytes.fromhex(link.get('generation', '00' * 32)) + bytes(16)
+        self.send(self.next(LINK, body))
+
+    def block(self, kind, stream, offset, rest=b'', label=None):
+        body = name('qkd0') + struct.pack('>HBQ', label or self.link['label'], stream, offset)
+        return self.next(kind, body + rest)
+
+
+def wrong_sender(p):
+    p.send(p.next(HELLO, sender='carol.example'))
+
+
+def wrong_receiver(p):
+    p.send(p.next(HELLO, receiver='carol.example'))
+
+
+def no_hello(p):
+    p.send(p.next(PING))
+
+
+def two_hellos(p):
+    p.hello()
+    p.hello()
+
+
+def replayed(p):
+    p.hello()
+    ping = p.next(PING)
+    p.send(ping, ping)
+
+
+def replayed_hello(p):
+    hello = p.next(HELLO)
+    p.send(hello, hello)
+
+
+def reordered(p):
+    p.hello()
+    one, two = p.next(PING), p.next(PING)
+    p.send(two, one)
+
+
+def truncated(p):
+    p.hello()
+    p.send(p.next(PING), p.next(PING)[:-5])
+    p.tls.unwrap().close()
+
+
+def cut_fields(p):
+    p.hello()
+    p.send(p.next(BEGUN, name('qkd0') + bytes([0, 1]) + bytes(31)))
+
+
+def oversized(p):
+    p.hello()
+    p.send(struct.pack('>I', 1021) + bytes(1021))
+
+
+def endless(p):
+    p.hello()
+    p.send(b'\xff' * 4096)
+
+
+def empty(p):
+    p.hello()
+    p.send(bytes(4))
+
+
+def unknown_version(p):
+    p.hello()
+    p.send(p.next(PING, version=2))
+
+
+def unknown_type(p):
+    p.hello()
+    p.send(p.next(EDGE + 1))
+
+
+def too_much(p):
+    p.hello()
+    p.send(p.next(PING, b'x'))
+
+
+def out_of_range(p):
+    p.hello()
+    p.show(role=3)
+
+
+def nameless(p):
+    p.hello()
+    p.send(p.next(GONE, b'\0'))
+
+
+def control_characters(p):
+    p.hello()
+    p.send(p.next(GONE, name('qkd\n')))
+
+
+def verdict_at_tx(p):
+    p.hello()
+    p.show()
+    p.send(p.block(VERDICT, A2B_PAD, 0, struct.pack('>IB', 4096, 1)))
+
+
+def tag_at_rx(p):
+    p.hello()
+    p.show()
+    p.send(p.block(TAG, B2A_PAD, 0, struct.pack('>I', 4096) + bytes(16)))
+
+
+def edge_back(p):
+    p.hello()
+    p.show()
+    p.send(p.block(EDGE, A2B_PAD, 64), p.block(EDGE, A2B_PAD, 32))
+
+
+def too_many_tags(p):
+    p.hello()
+    p.show()
+    p.send(*(p.block(TAG, A2B_PAD, (1 << 40) + 4096 * i, struct.pack('>I', 4096) + bytes(16))
+             for i in range(65)))
+
+
+def ignored(p):
+    """What is about other links, generations or blocks, and offers to alice: no harm,
+    no answer."""
+    p.hello()
+    p.show()
+    gone = name('other')
+    p.send(p.next(GONE, gone),
+           p.block(TAG, A2B_PAD, 0, struct.pack('>I', 4096) + bytes(16), label=999),
+           p.block(VERDICT, B2A_PAD, 1 << 40, struct.pack('>IB', 4096, 2)),
+           p.next(OFFER, name('qkd0') + struct.pack('>H', 7) + bytes(32)),
+           p.next(BEGUN, name('qkd0') + struct.pack('>H', 7) + bytes(32)))
+    p.tls.settimeout(1)
+    try:
+        while p.tls.recv(4096):
+            pass
+        sys.exit('the daemon closed the connection')
+    except TimeoutError:
+        pass
+
+
+def documented(p):
+    """The page's example: what the daemon says first, and what we would."""
+    with open(PAGE, encoding='utf-8') as file:
+        example = file.read().partition('## Example')[2]
+    hello, edge = (bytes.fromhex(text) for text in
+                   re.findall(r'(?:\t[0-9a-f ]+\n)+', example))
+    said = p.tls.recv(len(hello))
+    names = {'sender': 'alice.example', 'receiver': 'bob.example'}
+    ours = frame(EDGE, 2, name('ab') + struct.pack('>HBQ', 1, A2B_PAD, 65536), **names)
+    if said != hello or ours != edge or frame(HELLO, 1, **names) != hello:
+        sys.exit(f'{said.hex()} {ours.hex()}')
+
+
+def main():
+    with open(sys.argv[2], encoding='utf-8') as file:
+        link = json.load(file)[0]
+    peer = Peer(link)
+    globals()[sys.argv[1]](peer)
+    if sys.argv[1] not in ('truncated', 'ignored', 'documented'):
+        peer.wait_closed()
+
+
+main()
