@@ -76,7 +76,7 @@ def test_rotation():
     def turn(site):
         try:
             for n in range(1, count + 1):
-                rotate(site, n % 4)
+                rotate(site, n % 4, drain=0.5)     # frames of a busy emulated machine
         except Exception as why:        # whatever it is, the test fails by it
             failures.append(why)
 
