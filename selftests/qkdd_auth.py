@@ -196,7 +196,7 @@ def ignored(p):
            p.block(VERDICT, B2A_PAD, 1 << 40, struct.pack('>IB', 4096, 2)),
            p.next(OFFER, name('qkd0') + struct.pack('>H', 7) + bytes(32)),
            p.next(BEGUN, name('qkd0') + struct.pack('>H', 7) + bytes(32)))
-    p.tls.settimeout(1)
+    p.tls.settimeout(0.4)       # the daemon pings each second
     try:
         while p.tls.recv(4096):
             pass
