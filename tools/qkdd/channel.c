@@ -370,6 +370,20 @@ static void conn_lost(struct conn *conn, int n)
 			   end ? "by the peer" : tls_error(conn->ssl));
 }
 
+/* After a call of OpenSSL that returned @n: does it go on once the socket can? */
+static bool conn_waits(struct conn *conn, int n)
+{
+	switch (SSL_get_error(conn->ssl, n)) {
+	case SSL_ERROR_WANT_READ:
+		return true;
+	case SSL_ERROR_WANT_WRITE:
+		event_add(conn->write, NULL);
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void conn_read(struct conn *conn)
 {
 	int n;
@@ -384,15 +398,8 @@ static void conn_read(struct conn *conn)
 		if (!conn_messages(conn))
 			return;
 	}
-	switch (SSL_get_error(conn->ssl, n)) {
-	case SSL_ERROR_WANT_READ:
-		break;
-	case SSL_ERROR_WANT_WRITE:
-		event_add(conn->write, NULL);
-		break;
-	default:
+	if (!conn_waits(conn, n))
 		conn_lost(conn, n);
-	}
 }
 
 /* Returns false if the connection is no more. */
@@ -424,15 +431,8 @@ static void conn_handshake(struct conn *conn)
 			conn_read(conn);
 		return;
 	}
-	switch (SSL_get_error(conn->ssl, n)) {
-	case SSL_ERROR_WANT_READ:
-		break;
-	case SSL_ERROR_WANT_WRITE:
-		event_add(conn->write, NULL);
-		break;
-	default:
+	if (!conn_waits(conn, n))
 		conn_close(conn, "%s", tls_error(conn->ssl));
-	}
 }
 
 /* The socket can do something: go on where we were. */
