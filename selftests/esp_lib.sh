@@ -268,6 +268,17 @@ captured()
 	return $rc
 }
 
+# A key that alice reads is what bob claims.
+same_key()
+{
+	local id
+
+	rm -f /run/qkd/key.alice /run/qkd/key.bob
+	id=$(in_alice qkd key read dev qkd0 size 48 to /run/qkd/key.alice) &&
+		in_bob qkd key claim dev qkd0 id "${id%% *}" size 48 to /run/qkd/key.bob &&
+		cmp /run/qkd/key.alice /run/qkd/key.bob
+}
+
 # capture FILE NAMESPACE DEVICE FILTER...: until capture_end
 capture()
 {

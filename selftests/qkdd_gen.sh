@@ -38,16 +38,6 @@ pings()
 		refused_nothing bob
 }
 
-same_key()
-{
-	local id
-
-	rm -f /run/qkd/key.alice /run/qkd/key.bob
-	id=$(in_alice qkd key read dev qkd0 size 48 to /run/qkd/key.alice) &&
-		in_bob qkd key claim dev qkd0 id "${id%% *}" size 48 to /run/qkd/key.bob &&
-		cmp /run/qkd/key.alice /run/qkd/key.bob
-}
-
 begins()
 {
 	configure alice

@@ -56,17 +56,6 @@ pings()
 	in_alice ping -q -c 20 -i 0.1 -s 1200 "$IN_B" && same_at_both_ends
 }
 
-# A key that alice reads is what bob claims.
-same_key()
-{
-	local id
-
-	rm -f /run/qkd/key.alice /run/qkd/key.bob
-	id=$(in_alice qkd key read dev qkd0 size 48 to /run/qkd/key.alice) &&
-		in_bob qkd key claim dev qkd0 id "${id%% *}" size 48 to /run/qkd/key.bob &&
-		cmp /run/qkd/key.alice /run/qkd/key.bob
-}
-
 accounts()
 {
 	local ns
