@@ -152,3 +152,39 @@ int qkd_secy_dump(struct qkd_ctx *ctx, qkd_secy_fn fn, void *arg)
 			      MACSEC_GENL_VERSION);
 	return msg ? request_run(ctx, msg, visit_device, &visit) : -ENOMEM;
 }
+
+static int run_channel(struct qkd_ctx *ctx, int cmd, uint32_t ifindex,
+		       uint64_t sci)
+{
+	struct nlattr *nest;
+	struct nl_msg *msg;
+	int family;
+
+	family = genl_ctrl_resolve(ctx->sk, MACSEC_GENL_NAME);
+	if (family < 0)
+		return to_errno(family);
+	msg = request_new_for(ctx, family, cmd, 0, MACSEC_GENL_VERSION);
+	if (!msg)
+		return -ENOMEM;
+	if (nla_put_u32(msg, MACSEC_ATTR_IFINDEX, ifindex))
+		goto full;
+	nest = nla_nest_start(msg, MACSEC_ATTR_RXSC_CONFIG);
+	if (!nest || nla_put_u64(msg, MACSEC_RXSC_ATTR_SCI, htobe64(sci)) ||
+	    nla_put_u8(msg, MACSEC_RXSC_ATTR_ACTIVE, 1))
+		goto full;
+	nla_nest_end(msg, nest);
+	return request_run(ctx, msg, NULL, NULL);
+full:
+	request_free(msg);
+	return -ENOMEM;
+}
+
+int qkd_secy_channel_add(struct qkd_ctx *ctx, uint32_t ifindex, uint64_t sci)
+{
+	return run_channel(ctx, MACSEC_CMD_ADD_RXSC, ifindex, sci);
+}
+
+int qkd_secy_channel_del(struct qkd_ctx *ctx, uint32_t ifindex, uint64_t sci)
+{
+	return run_channel(ctx, MACSEC_CMD_DEL_RXSC, ifindex, sci);
+}

@@ -104,9 +104,12 @@ class Site:
         client.subscribe()
         return client
 
-    def link_up(self, seed):
+    def link_up(self, seed, **more):
         self.client.do('link-new', name='qkd0', type='emu', role=self.name,
-                       emu={'seed': seed, 'gen': GEN, 'rate': 20000000})
+                       emu={'seed': seed, 'gen': GEN, 'rate': 20000000}, **more)
+
+    def link_rate(self, rate):
+        self.client.do('link-set', name='qkd0', emu={'rate': rate})
 
     def taken(self, stream):
         """Bytes of a stream that this end has allocated or committed."""
@@ -117,11 +120,12 @@ class Site:
     def tx_stream(self):
         return 'a2b-key' if self.name == 'alice' else 'b2a-key'
 
-    def device_up(self, suite):
-        """macsec0, with a channel for the peer and no SA."""
+    def device_up(self, suite, channel=True, window=32):
+        """macsec0, with a channel for the peer or not, and no SA."""
         self.ip('link', 'add', 'link', self.device, 'macsec0', 'type', 'macsec', 'cipher',
-                suite, 'encrypt', 'on', 'replay', 'on', 'window', 32)
-        self.ip('macsec', 'add', 'macsec0', 'rx', 'sci', f'{self.peer.sci:016x}', 'on')
+                suite, 'encrypt', 'on', 'replay', 'on', 'window', window)
+        if channel:
+            self.ip('macsec', 'add', 'macsec0', 'rx', 'sci', f'{self.peer.sci:016x}', 'on')
         self.ip('addr', 'add', f'{self.address}/24', 'dev', 'macsec0')
         self.ip('link', 'set', 'macsec0', 'up')
         self.ip('neigh', 'replace', self.peer.address, 'lladdr', self.peer.mac, 'dev',
@@ -195,18 +199,18 @@ def set_up():
     links_up()
 
 
-def links_up():
+def links_up(**more):
     """Single ends of a new seed: a module takes a seed and generation once."""
     SEEDS.append(os.urandom(32))
     for site in SITES:
-        site.link_up(SEEDS[-1])
+        site.link_up(SEEDS[-1], **more)
     until(lambda: all(has_key(site) for site in SITES), 'both ends have key')
 
 
-def link_anew():
+def link_anew(**more):
     for site in SITES:
         site.client.do('link-del', name='qkd0')
-    links_up()
+    links_up(**more)
 
 
 def has_key(site):

@@ -243,9 +243,10 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		conn_close(conn, "it says nothing");
 		return;
 	}
-	patience = conn->peer->config.timeout * 1000LL;
+	patience = conn->peer->config.timeout;
 	if (now_ms() - conn->heard > patience) {
-		conn_close(conn, "silent for %u s", conn->peer->config.timeout);
+		conn_close(conn, "silent for %lld s",
+			   (long long)patience / 1000);
 		return;
 	}
 	conn_send(conn, &ping);
@@ -292,7 +293,7 @@ static bool conn_open(struct conn *conn)
 	peer->told = false;
 	log_info("%s at %s: connected%s", peer->config.name, conn->where,
 		 old ? " anew" : "");
-	set_timer(conn, peer->config.timeout * 1000LL / 3);
+	set_timer(conn, peer->config.timeout / 3);
 	links_connected(peer);
 	status_changed();
 	return true;

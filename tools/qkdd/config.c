@@ -13,9 +13,8 @@
 #include "qkdd.h"
 
 #define LINE_LEN 1024
-#define TIMEOUT 15
-#define TIMEOUT_MIN 3
-#define TIMEOUT_MAX 3600
+#define SECOND 1000
+#define HOUR (3600 * SECOND)
 
 /**
  * struct reader - where we are in the file
@@ -40,6 +39,8 @@ struct key {
 	int (*set)(struct reader *reader, const struct key *key, char *value);
 	size_t offset;
 	size_t size;
+	uint32_t min;
+	uint32_t max;
 };
 
 struct section {
@@ -145,20 +146,74 @@ static int add_listen(struct reader *reader, const struct key *key, char *value)
 		    sizeof(config->listen[0]));
 }
 
-static int set_timeout(struct reader *reader, const struct key *key,
-		       char *value)
+/* A number and its unit; 0 if it is none. */
+static uint64_t read_time(const char *text)
 {
-	unsigned int *to = (unsigned int *)(reader->object + key->offset);
-	unsigned long seconds;
+	static const struct {
+		const char *unit;
+		uint32_t ms;
+	} units[] = {
+		{ "ms", 1 },
+		{ "s", SECOND },
+		{ "m", 60 * SECOND },
+		{ "h", HOUR },
+	};
+	unsigned long value;
+	char *end;
+	size_t i;
+
+	if (*text < '0' || *text > '9')
+		return 0;
+	value = strtoul(text, &end, 10);
+	for (i = 0; i < ARRAY_SIZE(units) && value <= UINT32_MAX; i++)
+		if (!strcmp(end, units[i].unit))
+			return (uint64_t)value * units[i].ms;
+	return 0;
+}
+
+static const char *time_text(uint32_t ms, char text[32])
+{
+	if (ms % SECOND)
+		snprintf(text, 32, "%ums", ms);
+	else
+		snprintf(text, 32, "%us", ms / SECOND);
+	return text;
+}
+
+static int set_time(struct reader *reader, const struct key *key, char *value)
+{
+	uint64_t ms = read_time(value);
+	char min[32], max[32];
+
+	if (ms < key->min || ms > key->max)
+		return bad(reader, reader->line,
+			   "%s \"%s\" is not a time from %s to %s", key->name,
+			   value, time_text(key->min, min),
+			   time_text(key->max, max));
+	*(uint32_t *)(reader->object + key->offset) = ms;
+	return 0;
+}
+
+static int set_time_or_auto(struct reader *reader, const struct key *key,
+			    char *value)
+{
+	if (strcmp(value, "auto"))
+		return set_time(reader, key, value);
+	*(uint32_t *)(reader->object + key->offset) = 0;
+	return 0;
+}
+
+static int set_count(struct reader *reader, const struct key *key, char *value)
+{
+	uint64_t *to = (uint64_t *)(reader->object + key->offset);
 	char *end;
 
-	seconds = strtoul(value, &end, 10);
-	if (*value < '0' || *value > '9' || strcmp(end, "s") ||
-	    seconds < TIMEOUT_MIN || seconds > TIMEOUT_MAX)
+	errno = 0;
+	*to = strtoull(value, &end, 10);
+	if (*value < '0' || *value > '9' || *end || errno || !*to)
 		return bad(reader, reader->line,
-			   "%s \"%s\" is not a time from %ds to %ds", key->name,
-			   value, TIMEOUT_MIN, TIMEOUT_MAX);
-	*to = seconds;
+			   "%s \"%s\" is not a number, 1 or more", key->name,
+			   value);
 	return 0;
 }
 
@@ -179,6 +234,17 @@ static struct peer_config *find_peer(const struct config *config,
 	for (i = 0; i < config->npeers; i++)
 		if (!strcmp(config->peers[i].name, name))
 			return &config->peers[i];
+	return NULL;
+}
+
+static struct macsec_config *find_macsec(const struct config *config,
+					 const char *device)
+{
+	size_t i;
+
+	for (i = 0; i < config->nmacsecs; i++)
+		if (!strcmp(config->macsecs[i].device, device))
+			return &config->macsecs[i];
 	return NULL;
 }
 
@@ -210,7 +276,8 @@ static void *grow(void *array, size_t *n, size_t size)
 static char *begin_peer(struct reader *reader, char *name)
 {
 	struct config *config = reader->config;
-	struct peer_config peer = { .timeout = TIMEOUT, .line = reader->line };
+	struct peer_config peer = { .timeout = 15 * SECOND,
+				    .line = reader->line };
 
 	if (copy_name(reader, "peer", name, peer.name, sizeof(peer.name)))
 		return NULL;
@@ -242,11 +309,38 @@ static char *begin_link(struct reader *reader, char *name)
 	return (char *)&config->links[config->nlinks - 1];
 }
 
+static char *begin_macsec(struct reader *reader, char *name)
+{
+	struct config *config = reader->config;
+	struct macsec_config macsec = { .max_time = HOUR,
+					.line = reader->line };
+
+	if (copy_name(reader, "macsec", name, macsec.device,
+		      sizeof(macsec.device)))
+		return NULL;
+	if (find_macsec(config, name)) {
+		bad(reader, reader->line, "macsec \"%s\" is there already",
+		    name);
+		return NULL;
+	}
+	strcpy(macsec.shared_name, macsec.device);
+	config->macsecs = grow(config->macsecs, &config->nmacsecs,
+			       sizeof(*config->macsecs));
+	config->macsecs[config->nmacsecs - 1] = macsec;
+	return (char *)&config->macsecs[config->nmacsecs - 1];
+}
+
 #define KEY(word, fn, type, member)         \
 	{ .name = (word),                   \
 	  .set = (fn),                      \
 	  .offset = offsetof(type, member), \
 	  .size = sizeof(((type *)0)->member) }
+#define TIME(word, fn, type, member, least, most) \
+	{ .name = (word),                         \
+	  .set = (fn),                            \
+	  .offset = offsetof(type, member),       \
+	  .min = (least),                         \
+	  .max = (most) }
 
 static const struct key local_keys[] = {
 	KEY("name", set_name, struct config, name),
@@ -260,7 +354,8 @@ static const struct key peer_keys[] = {
 	KEY("connect", set_address, struct peer_config, connect),
 	KEY("certificate-name", set_name, struct peer_config, certificate_name),
 	KEY("psk", set_string, struct peer_config, psk),
-	KEY("timeout", set_timeout, struct peer_config, timeout),
+	TIME("timeout", set_time, struct peer_config, timeout, 3 * SECOND,
+	     HOUR),
 };
 
 static const struct key link_keys[] = {
@@ -268,10 +363,21 @@ static const struct key link_keys[] = {
 	KEY("shared-name", set_name, struct link_config, shared_name),
 };
 
+static const struct key macsec_keys[] = {
+	KEY("link", set_name, struct macsec_config, link),
+	KEY("shared-name", set_name, struct macsec_config, shared_name),
+	TIME("rekey-time", set_time_or_auto, struct macsec_config, rekey_time,
+	     100, 12 * HOUR),
+	KEY("rekey-packets", set_count, struct macsec_config, rekey_packets),
+	TIME("max-time", set_time, struct macsec_config, max_time, 200,
+	     24 * HOUR),
+};
+
 static const struct section sections[] = {
 	{ "local", begin_local, local_keys, ARRAY_SIZE(local_keys) },
 	{ "peer", begin_peer, peer_keys, ARRAY_SIZE(peer_keys) },
 	{ "link", begin_link, link_keys, ARRAY_SIZE(link_keys) },
+	{ "macsec", begin_macsec, macsec_keys, ARRAY_SIZE(macsec_keys) },
 };
 
 static char *trim(char *text)
@@ -309,7 +415,8 @@ static void read_section(struct reader *reader, char *text)
 			reader->section = &sections[i];
 	if (!reader->section)
 		bad(reader, reader->line,
-		    "section \"%s\" is none of local, peer, link", text);
+		    "section \"%s\" is none of local, peer, link, macsec",
+		    text);
 	else
 		reader->object = reader->section->begin(reader, name);
 }
@@ -401,6 +508,31 @@ static void check_link(struct reader *reader, const struct link_config *link)
 			    other->name, link->name);
 }
 
+static void check_macsec(struct reader *reader,
+			 const struct macsec_config *macsec)
+{
+	const struct config *config = reader->config;
+	const struct macsec_config *other;
+
+	if (!*macsec->link)
+		bad(reader, macsec->line, "macsec \"%s\" has no \"link\"",
+		    macsec->device);
+	else if (!find_link(config, macsec->link))
+		bad(reader, macsec->line,
+		    "macsec \"%s\": there is no [link %s]", macsec->device,
+		    macsec->link);
+	if (macsec->rekey_time > macsec->max_time / 2)
+		bad(reader, macsec->line,
+		    "macsec \"%s\": \"rekey-time\" is more than half of \"max-time\"",
+		    macsec->device);
+	for (other = config->macsecs; other < macsec; other++)
+		if (!strcmp(other->link, macsec->link) &&
+		    !strcmp(other->shared_name, macsec->shared_name))
+			bad(reader, macsec->line,
+			    "macsec \"%s\" and \"%s\" have one shared name",
+			    other->device, macsec->device);
+}
+
 static void check_all(struct reader *reader)
 {
 	struct config *config = reader->config;
@@ -412,6 +544,8 @@ static void check_all(struct reader *reader)
 		check_peer(reader, &config->peers[i]);
 	for (i = 0; i < config->nlinks; i++)
 		check_link(reader, &config->links[i]);
+	for (i = 0; i < config->nmacsecs; i++)
+		check_macsec(reader, &config->macsecs[i]);
 }
 
 /**
@@ -464,5 +598,6 @@ void config_free(struct config *config)
 		return;
 	free(config->peers);
 	free(config->links);
+	free(config->macsecs);
 	free(config);
 }

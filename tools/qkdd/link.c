@@ -6,8 +6,6 @@
  * hears of it in a message LINK.
  */
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,28 +64,6 @@ void link_send(const struct link *link, struct msg *msg)
 	strcpy(msg->link, link->config.shared_name);
 	if (peer)
 		peer_send(peer, msg);
-}
-
-/**
- * link_complain - log something about a link once, until it is right again
- * @link: link
- * @what: which complaint
- * @wrong: it is wrong now
- * @format: what is
- */
-void link_complain(struct link *link, enum complaint what, bool wrong,
-		   const char *format, ...)
-{
-	char text[256];
-	va_list ap;
-
-	if (wrong && !(link->said & what)) {
-		va_start(ap, format);
-		vsnprintf(text, sizeof(text), format, ap);
-		va_end(ap);
-		log_error("%s: %s", link->config.name, text);
-	}
-	link->said = wrong ? link->said | what : link->said & ~what;
 }
 
 /**
@@ -233,6 +209,7 @@ void links_connected(const struct peer *peer)
 	for (link = LIST_FIRST(&links); link; link = LIST_NEXT(link, list))
 		if (!strcmp(link->config.peer, peer->config.name))
 			link_soon(link);
+	macsec_soon();
 }
 
 /**
@@ -246,6 +223,7 @@ void links_disconnected(const struct peer *peer)
 	for (link = LIST_FIRST(&links); link; link = LIST_NEXT(link, list))
 		if (!strcmp(link->config.peer, peer->config.name)) {
 			forget_there(link);
+			macsecs_disconnected(link);
 			memset(&link->shown, 0, sizeof(link->shown));
 			link_new_nonce(link);
 		}
@@ -298,8 +276,14 @@ void links_message(struct peer *peer, const struct msg *msg)
 	case MSG_BEGUN:
 		gen_message(link, msg);
 		break;
-	default:
+	case MSG_TAG:
+	case MSG_VERDICT:
+	case MSG_EDGE:
 		block_message(link, peer, msg);
+		break;
+	default:
+		macsec_message(link, peer, msg);
+		return;
 	}
 	link_soon(link);
 }
@@ -320,7 +304,13 @@ void links_count(unsigned int *up, unsigned int *all)
 	}
 }
 
-static struct link *find(const char *name)
+/**
+ * link_find - the link of a name
+ * @name: of the kernel's link
+ *
+ * Return: the link, or NULL.
+ */
+struct link *link_find(const char *name)
 {
 	struct link *link;
 
@@ -379,7 +369,7 @@ void links_configure(const struct config *config)
 	size_t i;
 
 	for (i = 0; i < config->nlinks; i++) {
-		link = find(config->links[i].name);
+		link = link_find(config->links[i].name);
 		if (link)
 			link->keep =
 				same_link(&link->config, &config->links[i]);
@@ -392,13 +382,13 @@ void links_configure(const struct config *config)
 			link->keep = false;
 	}
 	for (i = 0; i < config->nlinks; i++)
-		if (!find(config->links[i].name))
+		if (!link_find(config->links[i].name))
 			link_add(&config->links[i]);
 }
 
 static int take_event(const struct qkd_event *event, void *arg)
 {
-	struct link *link = find(event->link_name);
+	struct link *link = link_find(event->link_name);
 
 	(void)arg;
 	switch (event->type) {
@@ -408,6 +398,11 @@ static int take_event(const struct qkd_event *event, void *arg)
 	case QKD_EVENT_TYPE_LINK_DOWN:
 		if (link)
 			link_soon(link);
+		break;
+	case QKD_EVENT_TYPE_MACSEC_SA_NEW:
+	case QKD_EVENT_TYPE_MACSEC_SA_DEL:
+	case QKD_EVENT_TYPE_MACSEC_FAILED:
+		macsec_soon();
 	}
 	return 0;
 }
@@ -427,6 +422,7 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 		log_error("events of the kernel: %s", strerror(-err));
 	for (link = LIST_FIRST(&links); link; link = LIST_NEXT(link, list))
 		link_soon(link);
+	macsec_soon();
 }
 
 /**

@@ -32,6 +32,29 @@ void log_error(const char *format, ...)
 }
 
 /**
+ * complain - log what is wrong with something once, until it is right again
+ * @name: of what it is about
+ * @said: complaints about it that were logged
+ * @what: bit of this one
+ * @wrong: it is wrong now
+ * @format: what is, as for printf(), without a newline
+ */
+void complain(const char *name, unsigned int *said, unsigned int what,
+	      bool wrong, const char *format, ...)
+{
+	char text[512];
+	va_list ap;
+
+	if (wrong && !(*said & what)) {
+		va_start(ap, format);
+		vsnprintf(text, sizeof(text), format, ap);
+		va_end(ap);
+		log_error("%s: %s", name, text);
+	}
+	*said = wrong ? *said | what : *said & ~what;
+}
+
+/**
  * log_info - say what happened
  * @format: as for printf(), without a newline
  */

@@ -96,6 +96,7 @@ static bool configure(void)
 	if (tls) {
 		peers_configure(config, tls);
 		links_configure(config);
+		macsecs_configure(config);
 	}
 	config_free(config);
 	return tls;
@@ -176,6 +177,7 @@ static int run(void)
 
 	sd_notify(0, "STOPPING=1");
 	peers_stop();
+	macsecs_stop();
 	links_stop();
 	for (i = 0; i < ARRAY_SIZE(events); i++)
 		if (events[i])

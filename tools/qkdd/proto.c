@@ -44,7 +44,7 @@ struct field {
 #define NAME(member) FIELD(NAME, member, 0, 0)
 
 static const struct field head[] = {
-	NUMBER(type, MSG_HELLO, MSG_EDGE),
+	NUMBER(type, MSG_HELLO, MSG_LAST),
 	NUMBER(seq, 1, UINT64_MAX),
 	NAME(sender),
 	NAME(receiver),
@@ -104,6 +104,28 @@ static const struct field edge_fields[] = {
 	BLOCK_FIELDS,
 };
 
+static const struct field secy_fields[] = {
+	NAME(link),
+	NAME(device),
+	NUMBER(sci, 0, UINT64_MAX),
+	NUMBER(suite, QKD_MACSEC_SUITE_GCM_AES_128,
+	       QKD_MACSEC_SUITE_GCM_AES_XPN_256),
+	NUMBER(ready, 0, 1),
+};
+
+#define SAK_FIELDS                                            \
+	NAME(link), NAME(device), NUMBER(sci, 0, UINT64_MAX), \
+		NUMBER(an, 0, AN_COUNT - 1), BYTES(key_id)
+
+static const struct field sak_fields[] = {
+	SAK_FIELDS,
+};
+
+static const struct field answer_fields[] = {
+	SAK_FIELDS,
+	NUMBER(answer, ANSWER_INSTALLED, ANSWER_REFUSED),
+};
+
 struct shape {
 	const struct field *fields;
 	size_t n;
@@ -119,6 +141,11 @@ static const struct shape shapes[] = {
 	[MSG_TAG] = { tag_fields, ARRAY_SIZE(tag_fields) },
 	[MSG_VERDICT] = { verdict_fields, ARRAY_SIZE(verdict_fields) },
 	[MSG_EDGE] = { edge_fields, ARRAY_SIZE(edge_fields) },
+	[MSG_SECY] = { secy_fields, ARRAY_SIZE(secy_fields) },
+	[MSG_SAK] = { sak_fields, ARRAY_SIZE(sak_fields) },
+	[MSG_ANSWER] = { answer_fields, ARRAY_SIZE(answer_fields) },
+	[MSG_SWITCH] = { sak_fields, ARRAY_SIZE(sak_fields) },
+	[MSG_DRAINED] = { sak_fields, ARRAY_SIZE(sak_fields) },
 };
 
 /* Members that are numbers have 1, 2, 4 or 8 bytes. */
@@ -294,7 +321,7 @@ const char *msg_unpack(struct msg *msg, const uint8_t *frame, size_t *size)
 	*size = LENGTH_LEN + left;
 	if (*p != VERSION_1)
 		return "is of an unknown version";
-	if (left > 1 && (p[1] < MSG_HELLO || p[1] > MSG_EDGE))
+	if (left > 1 && (p[1] < MSG_HELLO || p[1] > MSG_LAST))
 		return "is of an unknown type";
 	memset(msg, 0, sizeof(*msg));
 	p++;

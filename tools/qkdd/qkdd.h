@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <net/if.h>
 #include <sys/queue.h>
 
 #include <event2/event.h>
@@ -26,11 +27,15 @@
 #define ADDRESS_LEN 127
 #define NONCE_LEN 16
 #define STREAMS 4
+#define AN_COUNT 4
 #define LISTEN_MAX 8
 
 /* log.c */
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void complain(const char *name, unsigned int *said, unsigned int what,
+	      bool wrong, const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
 
 /* config.c */
 
@@ -40,7 +45,7 @@ void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
  * @connect: where it listens, or ""
  * @certificate_name: DNS name in its certificate
  * @psk: path of the pre-shared key, or "" where certificates are used
- * @timeout: seconds of silence after which the connection is dead
+ * @timeout: ms of silence after which the connection is dead
  * @line: where the section begins
  */
 struct peer_config {
@@ -48,7 +53,7 @@ struct peer_config {
 	char connect[ADDRESS_LEN + 1];
 	char certificate_name[256];
 	char psk[256];
-	unsigned int timeout;
+	uint32_t timeout;
 	int line;
 };
 
@@ -67,6 +72,26 @@ struct link_config {
 };
 
 /**
+ * struct macsec_config - a section [macsec DEVICE]
+ * @device: macsec device of the kernel
+ * @link: name of the link whose key it gets; also in [link NAME]
+ * @shared_name: what both daemons call it
+ * @rekey_time: ms until the next SAK, 0 for as often as the link affords it
+ * @rekey_packets: frames until then, or 0
+ * @max_time: ms after which the kernel takes a SAK away
+ * @line: where the section begins
+ */
+struct macsec_config {
+	char device[IF_NAMESIZE];
+	char link[QKD_NAME_LEN + 1];
+	char shared_name[NAME_LEN + 1];
+	uint32_t rekey_time;
+	uint64_t rekey_packets;
+	uint32_t max_time;
+	int line;
+};
+
+/**
  * struct config - the configuration file
  * @path: of the file
  * @name: what this daemon calls itself
@@ -79,6 +104,8 @@ struct link_config {
  * @npeers: their number
  * @links: the links
  * @nlinks: their number
+ * @macsecs: the macsec devices
+ * @nmacsecs: their number
  */
 struct config {
 	const char *path;
@@ -92,6 +119,8 @@ struct config {
 	size_t npeers;
 	struct link_config *links;
 	size_t nlinks;
+	struct macsec_config *macsecs;
+	size_t nmacsecs;
 };
 
 struct config *config_read(const char *path);
@@ -120,11 +149,22 @@ enum msg_type {
 	MSG_TAG,
 	MSG_VERDICT,
 	MSG_EDGE,
+	MSG_SECY,
+	MSG_SAK,
+	MSG_ANSWER,
+	MSG_SWITCH,
+	MSG_DRAINED,
+	MSG_LAST = MSG_DRAINED,
 };
 
 enum link_kind {
 	KIND_DAEMON = 1, /* the daemons run its generations and blocks */
 	KIND_DRIVER,
+};
+
+enum sak_answer {
+	ANSWER_INSTALLED = 1,
+	ANSWER_REFUSED,
 };
 
 /**
@@ -152,6 +192,13 @@ enum link_kind {
  * @length: of a block
  * @tag: of a block
  * @verdict: enum qkd_verdict
+ * @device: shared name of a macsec device
+ * @sci: of the end that sends under the SAK
+ * @suite: enum qkd_macsec_suite of the sender's device
+ * @ready: it takes SAKs
+ * @an: association number
+ * @key_id: of the SAK
+ * @answer: enum sak_answer
  */
 struct msg {
 	uint8_t type;
@@ -177,6 +224,13 @@ struct msg {
 	uint32_t length;
 	uint8_t tag[QKD_TAG_LEN];
 	uint8_t verdict;
+	char device[NAME_LEN + 1];
+	uint64_t sci;
+	uint8_t suite;
+	uint8_t ready;
+	uint8_t an;
+	uint8_t key_id[QKD_KEY_ID_LEN];
+	uint8_t answer;
 };
 
 size_t msg_pack(const struct msg *msg, uint8_t frame[FRAME_MAX]);
@@ -307,6 +361,7 @@ void links_connected(const struct peer *peer);
 void links_disconnected(const struct peer *peer);
 void links_message(struct peer *peer, const struct msg *msg);
 void links_count(unsigned int *up, unsigned int *all);
+struct link *link_find(const char *name);
 void link_refresh(struct link *link);
 void link_soon(struct link *link);
 void link_new_nonce(struct link *link);
@@ -314,9 +369,10 @@ bool link_is_driven(const struct link *link);
 bool link_has_gen(const struct link *link);
 bool link_same_gen(const struct link *link);
 void link_send(const struct link *link, struct msg *msg);
-void link_complain(struct link *link, enum complaint what, bool wrong,
-		   const char *format, ...)
-	__attribute__((format(printf, 4, 5)));
+
+#define link_complain(link, what, wrong, ...)                         \
+	complain((link)->config.name, &(link)->said, (what), (wrong), \
+		 __VA_ARGS__)
 
 /* gen.c */
 void gen_tick(struct link *link);
@@ -326,6 +382,171 @@ void gen_message(struct link *link, const struct msg *msg);
 /* block.c */
 bool block_tick(struct link *link);
 void block_message(struct link *link, struct peer *peer, const struct msg *msg);
+
+/* macsec.c */
+
+/**
+ * struct sa - an SA that the module made for a device, as it was shown last
+ * @here: there is one with this AN, @state and so on count
+ * @same: macsec has it, under this key
+ * @state: enum qkd_macsec_state
+ * @error: positive errno, in state failed
+ * @number: of the request that made it
+ * @age: ms since it was installed
+ * @key_id: of its key
+ * @message: what @error means
+ * @pn: next packet number
+ * @frames: sent, or received and accepted
+ */
+struct sa {
+	bool here;
+	bool same;
+	uint32_t state;
+	uint32_t error;
+	uint64_t number;
+	uint64_t age;
+	uint8_t key_id[QKD_KEY_ID_LEN];
+	char message[QKD_MESSAGE_LEN];
+	uint64_t pn;
+	uint64_t frames;
+};
+
+enum tx_step {
+	TX_IDLE,
+	TX_MAKING, /* the module installs it */
+	TX_OFFERED, /* the peer has not answered */
+};
+
+/**
+ * struct sak_tx - SAs that we send under
+ * @sa: by AN
+ * @encoding: AN of the one that frames are sent under; -1 if it is not ours
+ * @step: of the next one
+ * @an: of the next one, or the last
+ * @number: of the request that makes it
+ * @offered_at: when the peer was asked last, as now_ms()
+ * @retry_at: no new one before
+ * @switched_at: when @encoding was set
+ * @agreed: on this connection the peer has said that it receives under @encoding
+ * @lost: it does not
+ */
+struct sak_tx {
+	struct sa sa[AN_COUNT];
+	int encoding;
+	enum tx_step step;
+	uint8_t an;
+	uint64_t number;
+	int64_t offered_at;
+	int64_t retry_at;
+	int64_t switched_at;
+	bool agreed;
+	bool lost;
+};
+
+/**
+ * struct drain - a receive SA that nothing is sent under any more
+ * @old: it is one
+ * @frames: that it had when they were counted last
+ * @since: when the peer has switched, as now_ms()
+ * @last: when one came last, or @since
+ */
+struct drain {
+	bool old;
+	uint64_t frames;
+	int64_t since;
+	int64_t last;
+};
+
+/**
+ * struct sak_rx - SAs that we receive under
+ * @sa: by AN
+ * @wanted: the peer waits for an answer about @want
+ * @want: key IDs that the peer asked for last
+ * @drain: those that are to go
+ * @current: AN that the peer sends under, or -1 if that is not known
+ * @late: ms that frames came after a switch, at worst, lately
+ */
+struct sak_rx {
+	struct sa sa[AN_COUNT];
+	bool wanted[AN_COUNT];
+	uint8_t want[AN_COUNT][QKD_KEY_ID_LEN];
+	struct drain drain[AN_COUNT];
+	int current;
+	uint32_t late;
+};
+
+/**
+ * struct macsec - a macsec device of the configuration
+ * @list: all devices
+ * @config: its section
+ * @ifindex: of the kernel's device, 0 if there is none
+ * @bound: to the link, so that the module makes its SAs; the next two count
+ * @here: as the module showed it last
+ * @stray: receive SA of another SCI than @sci_there; ifindex 0 if there is none
+ * @shown: what of @here the peer was told last
+ * @there: what the peer has told of its own; type 0 if nothing
+ * @sci_there: its SCI, also when it is away; 0 if it was never heard of
+ * @tx: SAs that we send under
+ * @rx: SAs that we receive under
+ * @said: complaints that were logged, enum macsec_complaint
+ * @keep: found in the new configuration, while one is loaded
+ */
+struct macsec {
+	LIST_ENTRY(macsec) list;
+	struct macsec_config config;
+	uint32_t ifindex;
+	bool bound;
+	struct qkd_macsec here;
+	struct qkd_macsec_sa stray;
+	struct msg shown;
+	struct msg there;
+	uint64_t sci_there;
+	struct sak_tx tx;
+	struct sak_rx rx;
+	unsigned int said;
+	bool keep;
+};
+
+enum macsec_complaint {
+	SAID_BOUND = 1 << 0,
+	SAID_SUITE = 1 << 1,
+	SAID_NO_SAK = 1 << 2,
+	SAID_REFUSED = 1 << 3,
+	SAID_ENCODING = 1 << 4,
+	SAID_INSTALL = 1 << 5,
+};
+
+#define macsec_complain(m, what, wrong, ...) \
+	complain((m)->config.device, &(m)->said, (what), (wrong), __VA_ARGS__)
+
+/* ms between looks at a device: when something is going on, and not */
+#define MACSEC_BUSY 20
+#define MACSEC_IDLE 100
+#define DRAIN_MAX 5000 /* ms until an old SA goes, whatever comes under it */
+
+void macsecs_configure(const struct config *config);
+void macsecs_stop(void);
+void macsecs_disconnected(const struct link *link);
+void macsec_message(struct link *link, struct peer *peer,
+		    const struct msg *msg);
+void macsec_soon(void);
+unsigned int macsec_sharers(const char *link);
+bool macsec_peer_is_ready(const struct macsec *m);
+int macsec_sa_del(const struct macsec *m, uint32_t dir, uint8_t an);
+void macsec_send(const struct macsec *m, enum msg_type type, uint8_t an,
+		 const uint8_t key_id[QKD_KEY_ID_LEN], enum sak_answer answer);
+
+/* sak-tx.c */
+int64_t sak_tx_tick(struct macsec *m);
+void sak_tx_reset(struct macsec *m);
+void sak_tx_answer(struct macsec *m, const struct msg *msg);
+void sak_tx_drained(struct macsec *m, const struct msg *msg);
+
+/* sak-rx.c */
+int64_t sak_rx_tick(struct macsec *m);
+void sak_rx_reset(struct macsec *m);
+void sak_rx_ask(struct macsec *m, const struct msg *msg);
+void sak_rx_switch(struct macsec *m, const struct msg *msg);
 
 /* main.c */
 extern struct event_base *base;

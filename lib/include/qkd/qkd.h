@@ -739,6 +739,10 @@ typedef int (*qkd_secy_fn)(const struct qkd_secy_sa *sa, void *arg);
 
 /* The SAs of all macsec devices of the namespace. -ENOENT: no macsec module. */
 int qkd_secy_dump(struct qkd_ctx *ctx, qkd_secy_fn fn, void *arg);
+/* A receive channel of a macsec device, active. -EEXIST: it is there. */
+int qkd_secy_channel_add(struct qkd_ctx *ctx, uint32_t ifindex, uint64_t sci);
+/* It goes with its SAs. */
+int qkd_secy_channel_del(struct qkd_ctx *ctx, uint32_t ifindex, uint64_t sci);
 
 /* ---- Events ---- */
 

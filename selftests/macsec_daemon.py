@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A qkdd at each end of macsec_lib, over a wire of its own.
+
+  namespace alice                                    namespace bob
+  qkdd 10.8.0.1 --- ca ======== wire ======== cb --- 10.8.0.2 qkdd
+"""
+import contextlib
+import os
+import signal
+import subprocess
+
+from macsec_lib import ALICE, SITES, run, until
+
+PSK = '/run/qkd/macsec.psk'
+MANAGEMENT = {'alice': ('ca', '10.8.0.1'), 'bob': ('cb', '10.8.0.2')}
+
+
+def wire_up():
+    run('ip', 'link', 'add', 'name', 'ca', 'netns', 'alice', 'type', 'veth', 'peer', 'name', 'cb',
+        'netns', 'bob')
+    for site in SITES:
+        device, address = MANAGEMENT[site.name]
+        site.ip('addr', 'add', f'{address}/24', 'dev', device)
+        site.ip('link', 'set', device, 'up')
+    os.makedirs('/run/qkd', exist_ok=True)
+    with open(os.open(PSK, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'w',
+              encoding='ascii') as file:
+        file.write(os.urandom(32).hex())
+
+
+class Daemon:
+    """qkdd at a site; lines of its log."""
+
+    def __init__(self, site):
+        self.site = site
+        self.config = f'/run/qkd/{site.name}.conf'
+        self.log = f'/run/qkd/{site.name}.log'
+        self.process = None
+
+    def configure(self, **macsec):
+        device, address = MANAGEMENT[self.site.name]
+        peer = self.site.peer.name
+        lines = ['[local]', f'name = {self.site.name}', f'listen = {address}:7676',
+                 f'[peer {peer}]', f'psk = {PSK}', 'timeout = 3s']
+        if self.site is ALICE:
+            lines.append(f'connect = {MANAGEMENT[peer][1]}:7676')
+        lines += ['[link qkd0]', f'peer = {peer}', '[macsec macsec0]', 'link = qkd0']
+        lines += [f'{key.replace("_", "-")} = {value}' for key, value in macsec.items()]
+        with open(self.config, 'w', encoding='ascii') as file:
+            file.write('\n'.join(lines) + '\n')
+
+    def start(self):
+        with open(self.log, 'ab') as log:
+            self.process = subprocess.Popen(
+                ['ip', 'netns', 'exec', self.site.name, 'qkdd', '-c', self.config],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def stop(self, how=signal.SIGTERM):
+        if self.process:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.send_signal(how)
+            self.process.wait(30)
+            self.process = None
+
+    def reload(self):
+        self.process.send_signal(signal.SIGHUP)
+
+    def said(self, text):
+        return sum(text in line for line in self.lines())
+
+    def lines(self):
+        with contextlib.suppress(FileNotFoundError):
+            with open(self.log, encoding='ascii', errors='replace') as file:
+                return file.read().splitlines()
+        return []
+
+
+DAEMONS = {site: Daemon(site) for site in SITES}
+
+
+@contextlib.contextmanager
+def daemons(suite, window=32, **macsec):
+    """macsec0 and qkdd at both ends, until SAs are there in both directions."""
+    try:
+        for site in SITES:
+            site.device_up(suite, channel=False, window=window)
+            DAEMONS[site].configure(**macsec)
+            DAEMONS[site].start()
+        until(both_send, 'SAs in both directions', 60)
+        yield
+    except Exception:
+        for site in SITES:
+            for line in DAEMONS[site].lines()[-12:]:
+                print(f'# {site.name}: {line}')
+            print('# ' + site.exec('qkd', '-s', 'macsec', 'show', check=False)
+                  .rstrip().replace('\n', '\n# '))
+        raise
+    finally:
+        for site in SITES:
+            DAEMONS[site].stop()
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(DAEMONS[site].log)
+        for site in SITES:
+            site.device_down()
+
+
+def shown(site):
+    """What the command shows of macsec0."""
+    found = site.json('-s', 'macsec', 'show')
+    return found[0] if found else {'sas': [], 'installed': 0}
+
+
+def same(sa):
+    return sa.get('macsec', {}).get('key') == 'same'
+
+
+def current(site):
+    """Key ID and AN that a site sends under, or None."""
+    return next(((sa['key_id'], sa['an']) for sa in shown(site)['sas']
+                 if sa['dir'] == 'tx' and same(sa) and sa['macsec'].get('encoding')), None)
+
+
+def agreed(site):
+    """The same, if the peer receives under it."""
+    found = current(site)
+    if found and any(sa['dir'] == 'rx' and same(sa) and (sa['key_id'], sa['an']) == found
+                     for sa in shown(site.peer)['sas']):
+        return found
+    return None
+
+
+def both_send():
+    return all(agreed(site) for site in SITES)
+
+
+class Rotations:
+    """Key IDs of transmit SAs that the two sites install from here on."""
+
+    def __init__(self):
+        self.listeners = {site: site.listen() for site in SITES}
+        self.ids = {site: [] for site in SITES}
+
+    def close(self):
+        for listener in self.listeners.values():
+            listener.close()
+
+    def count(self, site):
+        """How many; reads what has been told."""
+        for event in self.listeners[site].events():
+            if event['type'] == 'macsec-sa-new' and event['dir'] == 'out':
+                self.ids[site].append(event['key-id'])
+        return len(self.ids[site])
