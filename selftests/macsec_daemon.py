@@ -9,9 +9,11 @@ import os
 import signal
 import subprocess
 
-from macsec_lib import ALICE, SITES, run, until
+from macsec_lib import ALICE, SITES, Stream, run, until
+from ktap import equal
 
 PSK = '/run/qkd/macsec.psk'
+FEED_SEED = '/run/qkd/macsec.seed'
 MANAGEMENT = {'alice': ('ca', '10.8.0.1'), 'bob': ('cb', '10.8.0.2')}
 
 
@@ -26,6 +28,8 @@ def wire_up():
     with open(os.open(PSK, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'w',
               encoding='ascii') as file:
         file.write(os.urandom(32).hex())
+    with open(FEED_SEED, 'wb') as file:
+        file.write(os.urandom(32))
 
 
 class Daemon:
@@ -37,13 +41,23 @@ class Daemon:
         self.log = f'/run/qkd/{site.name}.log'
         self.process = None
 
-    def configure(self, **macsec):
+    def configure(self, timeout='3s', **macsec):
         device, address = MANAGEMENT[self.site.name]
         peer = self.site.peer.name
         lines = ['[local]', f'name = {self.site.name}', f'listen = {address}:7676',
-                 f'[peer {peer}]', f'psk = {PSK}', 'timeout = 3s']
+                 f'[peer {peer}]', f'psk = {PSK}', f'timeout = {timeout}']
         if self.site is ALICE:
             lines.append(f'connect = {MANAGEMENT[peer][1]}:7676')
+        self.write(lines, peer, macsec)
+
+    def configure_for(self, pki, name, peer, **macsec):
+        """With certificates, for a peer that connects."""
+        lines = ['[local]', f'name = {name}', f'certificate = {pki}.pem', f'key = {pki}.key',
+                 f'ca = {os.path.dirname(pki)}/ca.pem',
+                 f'listen = {MANAGEMENT[self.site.name][1]}:7676', f'[peer {peer}]']
+        self.write(lines, peer, macsec)
+
+    def write(self, lines, peer, macsec):
         lines += ['[link qkd0]', f'peer = {peer}', '[macsec macsec0]', 'link = qkd0']
         lines += [f'{key.replace("_", "-")} = {value}' for key, value in macsec.items()]
         with open(self.config, 'w', encoding='ascii') as file:
@@ -75,7 +89,54 @@ class Daemon:
         return []
 
 
+class Feed:
+    """A supplier of the user link of a site."""
+
+    def __init__(self, site):
+        self.site, self.process = site, None
+
+    def start(self, **limit):
+        """limit: blocks and size, or none: as much as there is room for."""
+        self.stop()
+        words = [str(word) for pair in limit.items() for word in pair]
+        self.process = subprocess.Popen(
+            ['ip', 'netns', 'exec', self.site.name, 'tools/supplier', 'qkd0', FEED_SEED,
+             'feed', *words], stdin=subprocess.DEVNULL)
+
+    def stop(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
 DAEMONS = {site: Daemon(site) for site in SITES}
+FEEDS = [Feed(site) for site in SITES]
+
+
+def link_of_users(**limit):
+    """qkd0 anew, of type user, with a supplier at each end."""
+    for site, feed in zip(SITES, FEEDS):
+        feed.stop()
+        site.qkd('link', 'del', 'qkd0', check=False)
+        site.user_link()
+        feed.start(**limit)
+
+
+@contextlib.contextmanager
+def flowing(**more):
+    """Traffic in both directions, of which nothing is lost or late."""
+    both = [Stream(site, **more) for site in SITES]
+    for stream in both:
+        stream.__enter__()
+    try:
+        yield both
+    finally:
+        for stream in both:
+            stream.stop()
+    for stream in both:
+        equal(stream.problems(), (0, 0), f'{stream.site.name}: lost, late of {stream.sent}')
+        equal(len(stream.numbers), stream.sent, f'{stream.site.name}: twice')
 
 
 @contextlib.contextmanager
@@ -92,8 +153,8 @@ def daemons(suite, window=32, **macsec):
         for site in SITES:
             for line in DAEMONS[site].lines()[-12:]:
                 print(f'# {site.name}: {line}')
-            print('# ' + site.exec('qkd', '-s', 'macsec', 'show', check=False)
-                  .rstrip().replace('\n', '\n# '))
+            for words in (('qkd', '-s', 'macsec', 'show'), ('ip', '-s', 'macsec', 'show')):
+                print('# ' + site.exec(*words, check=False).rstrip().replace('\n', '\n# '))
         raise
     finally:
         for site in SITES:
@@ -134,7 +195,8 @@ def both_send():
 
 
 class Rotations:
-    """Key IDs of transmit SAs that the two sites install from here on."""
+    """Key IDs of transmit SAs that the two sites install from here on. The one before
+    the last was sent under."""
 
     def __init__(self):
         self.listeners = {site: site.listen() for site in SITES}
@@ -150,3 +212,12 @@ class Rotations:
             if event['type'] == 'macsec-sa-new' and event['dir'] == 'out':
                 self.ids[site].append(event['key-id'])
         return len(self.ids[site])
+
+
+def goes_on(seconds=60):
+    """SAKs go on to rotate in both directions."""
+    seen = Rotations()
+    try:
+        until(lambda: all(seen.count(site) >= 3 for site in SITES), 'rotations', seconds)
+    finally:
+        seen.close()

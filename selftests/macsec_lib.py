@@ -72,10 +72,18 @@ class Site:
     def __init__(self, name, number, device):
         self.name, self.number, self.device = name, number, device
         self.mac = f'02:00:00:00:00:{number:02x}'
-        self.sci = int(self.mac.replace(':', ''), 16) << 16 | 1
         self.address = f'10.9.0.{number}'
         self.peer = self.client = self.ifindex = None
         self.lock = threading.Lock()    # one request of the client at a time
+
+    @property
+    def sci(self):
+        return int(self.mac.replace(':', ''), 16) << 16 | 1
+
+    def become(self, mac):
+        """Another address, for devices made from now on."""
+        self.mac = mac
+        self.ip('link', 'set', self.device, 'address', mac)
 
     def ip(self, *words, check=True):
         return run('ip', '-n', self.name, *map(str, words), check=check)
@@ -83,8 +91,8 @@ class Site:
     def exec(self, *words, check=True):
         return run('ip', 'netns', 'exec', self.name, *map(str, words), check=check)
 
-    def qkd(self, *words):
-        return self.exec('qkd', *words)
+    def qkd(self, *words, check=True):
+        return self.exec('qkd', *words, check=check)
 
     def json(self, *words):
         return json.loads(self.qkd('-j', *words))
@@ -107,6 +115,10 @@ class Site:
     def link_up(self, seed, **more):
         self.client.do('link-new', name='qkd0', type='emu', role=self.name,
                        emu={'seed': seed, 'gen': GEN, 'rate': 20000000}, **more)
+
+    def user_link(self):
+        self.qkd('link', 'add', 'qkd0', 'type', 'user', 'role', self.name, 'id',
+                 f'site {self.name}', 'peer-id', f'site {self.peer.name}')
 
     def link_rate(self, rate):
         self.client.do('link-set', name='qkd0', emu={'rate': rate})
@@ -186,7 +198,7 @@ SITES = (ALICE, BOB)
 SEEDS = []          # of the link as it is made again and again; the last one counts
 
 
-def set_up():
+def set_up(link=True):
     for site in SITES:
         run('ip', 'netns', 'add', site.name)
         site.exec('sysctl', '-q', 'net.ipv6.conf.all.disable_ipv6=1',
@@ -196,7 +208,8 @@ def set_up():
     for site in SITES:
         site.ip('link', 'set', site.device, 'up')
         site.connect()
-    links_up()
+    if link:
+        links_up()
 
 
 def links_up(**more):

@@ -7,68 +7,12 @@ alice's link. Ends when the daemon has closed the connection; see
 Documentation/abi/qkdd-channel.md, whose example it checks, too.
 """
 import json
-import os
 import re
-import socket
-import ssl
 import struct
 import sys
 
-PKI = '/run/qkd/pki/'
-PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'doc/qkdd-channel.md')
-HELLO, PING, LINK, GONE, OFFER, BEGUN, TAG, VERDICT, EDGE = range(1, 10)
-A2B_PAD, B2A_PAD = 0, 2
-
-
-def name(text):
-    return bytes([len(text)]) + text.encode()
-
-
-def frame(kind, seq, body=b'', sender='bob.example', receiver='alice.example', version=1):
-    rest = struct.pack('>BBQ', version, kind, seq) + name(sender) + name(receiver) + body
-    return struct.pack('>I', len(rest)) + rest
-
-
-class Peer:
-    def __init__(self, link):
-        self.link = link
-        context = ssl.create_default_context(cafile=PKI + 'ca.pem')
-        context.load_cert_chain(PKI + 'bob.pem', PKI + 'bob.key')
-        raw = socket.create_connection(('10.1.0.1', 7676), timeout=15)
-        self.tls = context.wrap_socket(raw, server_hostname='alice.example')
-        self.seq = 0
-
-    def send(self, *frames):
-        self.tls.sendall(b''.join(frames))
-
-    def next(self, kind, body=b'', **other):
-        self.seq += 1
-        return frame(kind, self.seq, body, **other)
-
-    def hello(self):
-        self.send(self.next(HELLO))
-
-    def wait_closed(self):
-        """The daemon closes; without a goodbye if it likes."""
-        try:
-            while self.tls.recv(4096):
-                pass
-        except (ssl.SSLError, ConnectionError):
-            pass
-
-    def show(self, role=2, state=3):
-        """Bob's LINK, in alice's own generation."""
-        link = self.link
-        body = name('qkd0') + bytes([role, 1, 1, 2, state, 0]) + \
-            struct.pack('>QQ', 1 << 24, 1 << 20) + bytes.fromhex(link['hash']) + \
-            struct.pack('>H', link.get('label', 0)) + \
-            bytes.fromhex(link.get('generation', '00' * 32)) + bytes(16)
-        self.send(self.next(LINK, body))
-
-    def block(self, kind, stream, offset, rest=b'', label=None):
-        body = name('qkd0') + struct.pack('>HBQ', label or self.link['label'], stream, offset)
-        return self.next(kind, body + rest)
-
+from qkdd_peer import (A2B_PAD, ANSWER, B2A_PAD, BEGUN, DRAINED, EDGE, GONE, HELLO, OFFER,
+                       PAGE, PING, SAK, SWITCH, TAG, VERDICT, Peer, frame, name)
 
 def wrong_sender(p):
     p.send(p.next(HELLO, sender='carol.example'))
@@ -137,7 +81,7 @@ def unknown_version(p):
 
 def unknown_type(p):
     p.hello()
-    p.send(p.next(EDGE + 1))
+    p.send(p.next(200))
 
 
 def too_much(p):
@@ -185,6 +129,23 @@ def too_many_tags(p):
              for i in range(65)))
 
 
+def sak_before_secy(p):
+    p.hello()
+    p.show()
+    p.sa(SAK, 1, 0, bytes(16))
+
+
+def an_out_of_range(p):
+    p.hello()
+    p.secy(1, 2)
+    p.sa(SAK, 1, 4, bytes(16))
+
+
+def suite_out_of_range(p):
+    p.hello()
+    p.secy(1, 5)
+
+
 def ignored(p):
     """What is about other links, generations or blocks, and offers to alice: no harm,
     no answer."""
@@ -196,6 +157,9 @@ def ignored(p):
            p.block(VERDICT, B2A_PAD, 1 << 40, struct.pack('>IB', 4096, 2)),
            p.next(OFFER, name('qkd0') + struct.pack('>H', 7) + bytes(32)),
            p.next(BEGUN, name('qkd0') + struct.pack('>H', 7) + bytes(32)))
+    p.secy(1, 2)
+    for kind, rest in ((SAK, b''), (SWITCH, b''), (DRAINED, b''), (ANSWER, b'\1')):
+        p.sa(kind, 1, 3, bytes(range(16)), rest)
     p.tls.settimeout(0.4)       # the daemon pings each second
     try:
         while p.tls.recv(4096):

@@ -139,6 +139,7 @@ configure_server()
 		local_section alice
 		peer_section alice "$@"
 		link_section alice
+		printf '[macsec macsec0]\nlink = qkd0\n'
 	} >/run/qkd/alice.conf
 }
 
@@ -251,6 +252,18 @@ configurations()
 	says "$f:3: link \"q\" has no \"peer\"" "$l" "$n" "[link q]"
 	says "$f:3: link \"q\": there is no [peer b]" "$l" "$n" "[link q]" "peer = b"
 	says "$f:3: link \"qkd0123456789abcdef\" is not of 1 to 15" "$l" "$n" "[link qkd0123456789abcdef]"
+	says "$f:3: macsec \"m\" has no \"link\"" "$l" "$n" "[macsec m]"
+	says "$f:3: macsec \"m\": there is no [link q]" "$l" "$n" "[macsec m]" "link = q"
+	says "$f:4: macsec \"m\" is there already" "$l" "$n" "[macsec m]" "[macsec m]"
+	says "$f:3: macsec \"macsec0123456789\" is not of 1 to 15" "$l" "$n" "[macsec macsec0123456789]"
+	says "$f:4: rekey-time \"1\" is not a time from 100ms to 43200s" "$l" "$n" "[macsec m]" "rekey-time = 1"
+	says "$f:4: rekey-time \"99ms\" is not a time" "$l" "$n" "[macsec m]" "rekey-time = 99ms"
+	says "$f:4: max-time \"25h\" is not a time" "$l" "$n" "[macsec m]" "max-time = 25h"
+	says "$f:4: max-time \"99999999999999999999h\" is not a time" "$l" "$n" "[macsec m]" "max-time = 99999999999999999999h"
+	says "$f:4: rekey-packets \"0\" is not a number" "$l" "$n" "[macsec m]" "rekey-packets = 0"
+	says "$f:4: rekey-packets \"-1\" is not a number" "$l" "$n" "[macsec m]" "rekey-packets = -1"
+	says "$f:3: macsec \"m\": \"rekey-time\" is more than half" "$l" "$n" "[macsec m]" "rekey-time = 31m"
+	says "$f:5: macsec \"o\" and \"m\" have one shared name" "$l" "$n" "[macsec o]" "link = q" "[macsec m]" "link = q" "shared-name = o"
 	says "/nowhere: No such file" "$l" "$n" "[peer b]" "connect = 1.2.3.4:5" "psk = /nowhere"
 	chmod 644 /run/qkd/psk
 	says "/run/qkd/psk: others than its owner" "$l" "$n" "[peer b]" "connect = 1.2.3.4:5" "psk = /run/qkd/psk"
@@ -286,7 +299,7 @@ unprivileged()
 }
 
 ktap_print_header
-ktap_set_plan 47
+ktap_set_plan 50
 
 mkdir -p $PKI
 chmod 755 /run/qkd $PKI
@@ -343,6 +356,9 @@ check "a verdict at the wrong end" one_line "message 3 is for the other end" mis
 check "a tag at the wrong end" one_line "message 3 is for the other end" misbehave tag_at_rx
 check "an edge that moves back" one_line "message 4 moves an edge back" misbehave edge_back
 check "too many tags" one_line "message 67 is a tag too many" misbehave too_many_tags
+check "a SAK of a device that was not shown" one_line "message 3 names another SCI" misbehave sak_before_secy
+check "an AN out of its range" one_line "message 3 is malformed" misbehave an_out_of_range
+check "a cipher suite out of its range" one_line "message 2 is malformed" misbehave suite_out_of_range
 check "what is about other things is ignored" ignored
 
 check "a server with another name than the one dialed" one_line "no connection: hostname mismatch" server_is carol

@@ -11,6 +11,7 @@
 #   ESP throughput of aes with keys of different lives, against the same
 #   keys allocated, and peeked and committed, per second
 #   the same beside 10 000 SAs
+#   MACsec under rotating SAKs against a static key (macsec.py)
 
 set -e
 cd "$(dirname "$0")"
@@ -199,3 +200,5 @@ echo "10 000 SAs / 1 SA: ESP $(ratio "$(cat "/tmp/our.$$")" "$otp_1")," \
 	"key gets $(ratio "$get_n" "$get_1")," \
 	"peek-and-commits $(ratio "$commit_n" "$commit_1")"
 rm -f "/tmp/our.$$" "/tmp/keys.$$"
+cleanup
+./macsec.py

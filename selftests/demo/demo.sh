@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # Two machines talk through ESP that is encrypted with QKD key, byte for byte; then
-# under AES-256-GCM whose key changes ten times a second, and with each packet.
+# under AES-256-GCM whose key changes ten times a second, and with each packet; then
+# through MACsec, as on a fronthaul link, whose SAKs change each second.
 # Runs in both guests; alice tells the story, bob does his part.
 # guests: 2
-# timeout: 400
+# timeout: 600
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -17,6 +18,8 @@ WIRE=/run/qkd/clear.pcap
 SAMPLE=/run/qkd/esp.pcap
 EVENTS=/run/qkd/events
 AES_SAMPLE=/run/qkd/aes.pcap
+ECPRI=../tools/ecpri
+ROTATIONS=60
 if [ "$ROLE" = alice ]; then
 	PEER=bob ME=192.0.2.1 THEM=192.0.2.2 OUT_SPI=0x1001 IN_SPI=0x1002
 	INNER=10.9.0.1 PEER_INNER=10.9.0.2
@@ -45,6 +48,7 @@ die()
 
 clean_up()
 {
+	ip link del macsec0 2>/dev/null
 	jobs -p | xargs -r kill 2>/dev/null
 	ip xfrm policy flush
 	qkd link del qkd0 2>/dev/null
@@ -404,13 +408,136 @@ recompute_aes()
 	together decrypted
 }
 
+# The third act: the tunnel has gone, the link stays.
+daemon_config()
+{
+	local psk
+
+	umask 077
+	if [ "$ROLE" = alice ]; then
+		psk=$(od -An -v -tx1 -N 32 /dev/urandom | tr -d ' \n')
+		put_value psk "$psk"
+	else
+		psk=$(get_value psk)
+	fi
+	echo "$psk" >/run/qkd/psk
+	cat >/run/qkd/qkdd.conf <<-END
+		[local]
+		name = $ROLE
+		listen = $ME:7676
+		[peer $PEER]
+		connect = $THEM:7676
+		psk = /run/qkd/psk
+		[link qkd0]
+		peer = $PEER
+		[macsec macsec0]
+		link = qkd0
+		rekey-time = 1s
+		max-time = 1m
+	END
+}
+
+# sas DIR: what macsec has under our SAs of that direction
+sas()
+{
+	qkd -j -s macsec show macsec0 |
+		jq -r ".[0].sas[] | select(.dir == \"$1\" and .macsec.key == \"same\")$2"
+}
+
+both_ways()
+{
+	[ -n "$(sas tx ' | select(.macsec.encoding)')" ] && [ -n "$(sas rx)" ]
+}
+
+macsec_up()
+{
+	title "Third act: MACsec on the Ethernet between them, with a new SAK each second"
+	run qkd esp flush
+	run ip link set eth0 mtu 9000
+	run ip link add link eth0 macsec0 type macsec cipher gcm-aes-xpn-256 encrypt on \
+		replay on window 64
+	run ip link set macsec0 up
+	daemon_config
+	tell "$ROLE# tail -n 4 /run/qkd/qkdd.conf" "$(tail -n 4 /run/qkd/qkdd.conf | sed 's/^/    /')" \
+		"$ROLE# qkdd -c /run/qkd/qkdd.conf &"
+	qkdd -c /run/qkd/qkdd.conf 2>/run/qkd/qkdd.log &
+	DAEMON=$!
+	wait_for 60 both_ways || die "no SAs: $(tail -n 1 /run/qkd/qkdd.log)"
+	put_value "mac.$ROLE" "$(cat /sys/class/net/macsec0/address)"
+	together macsec
+}
+
+rotations()
+{
+	grep -c "macsec-sa-new.* dir out" $EVENTS
+}
+
+# watch_saks PID: a line for some of the SAKs, until there were enough of them
+watch_saks()
+{
+	local last=0 now
+
+	while now=$(($(rotations) - FIRST)) && [ $now -lt $ROTATIONS ]; do
+		kill -0 "$1" 2>/dev/null || die "the stream has ended"
+		if [ $now -ge $((last + 10)) ]; then
+			last=$now
+			tell "    $now SAKs; now $(sas tx ' | select(.macsec.encoding) | "AN \(.an), key \(.key_id), \(.macsec.frames) frames"')"
+		fi
+		sleep 0.5
+	done
+}
+
+# frames FILE MEMBER
+frames()
+{
+	jq -r ".$2" "/run/qkd/$1"
+}
+
+fronthaul()
+{
+	local sender receiver
+
+	title "eCPRI frames in both directions, 200 a second, over $ROTATIONS SAKs"
+	$ECPRI receive macsec0 0 >/run/qkd/received &
+	receiver=$!
+	tcpdump -Q out -n -e -x -c 1 -i eth0 ether proto 0x88e5 >/run/qkd/frame 2>/dev/null &
+	sleep 1
+	together streams
+	FIRST=$(rotations)
+	tell "$ROLE# ecpri send macsec0 $(get_value "mac.$PEER") 2000 200 ..."
+	$ECPRI send macsec0 "$(get_value "mac.$PEER")" 2000 200 1000000 >/run/qkd/sent &
+	sender=$!
+	watch_saks $sender
+	together rotated
+	kill $sender
+	wait $sender
+	put_value "sent.$ROLE" "$(frames sent frames)"
+	together sent
+	sleep 2
+	kill $receiver
+	wait $receiver
+	kill $DAEMON
+	wait $DAEMON
+	SAKS=$(($(rotations) - FIRST)) FRAMES=$(frames received frames)
+	PAUSE=$(($(frames received gap_us) / 1000))
+	[ "$FRAMES" = "$(get_value "sent.$PEER")" ] ||
+		die "$(get_value "sent.$PEER") frames were sent, $FRAMES came"
+	[ "$(frames received missing) $(frames received late)" = "0 0" ] ||
+		die "frames are missing or late: $(cat /run/qkd/received)"
+	[ "$ROLE" = bob ] || head -n 6 /run/qkd/frame | cut -c 1-100 | sed 's/^/    /'
+	run qkd -s macsec show macsec0
+	ip macsec show macsec0 | grep -q "key $(sas tx ' | select(.macsec.encoding).key_id' | tr -d -)" ||
+		die "macsec has another key than the module"
+	together fronthaul
+}
+
 summary()
 {
 	local clear packets spent supplied
 
 	packets=$OTP_PACKETS spent=$OTP_SPENT
 	supplied=$(($(stream pad supplied) + $(stream key supplied)))
-	clear=$(count_clear)
+	clear=$CLEAR
 	if [ "$ROLE" = bob ]; then
 		put_value clear "$clear"
 		return
@@ -423,7 +550,8 @@ summary()
 	     "key     $((spent >> 10)) KiB for $packets packets, $((spent / packets)) bytes each, each byte once; accounts add up" \
 	     "wire    ESP only, $clear packets in clear, 100 recomputed from the seed; ip xfrm state shows no key" \
 	     "outage  without key traffic stopped ($REFUSED packets refused), with key it came back" \
-	     "aes     $AES_PACKETS packets under $AES_KEYS keys, 0 lost; TCP $MBIT Mbit/s, the kernel's own AES-GCM $STOCK_MBIT"
+	     "aes     $AES_PACKETS packets under $AES_KEYS keys, 0 lost; TCP $MBIT Mbit/s, the kernel's own AES-GCM $STOCK_MBIT" \
+	     "macsec  $FRAMES eCPRI frames came to alice over $SAKS rotations: 0 lost, 0 out of order, longest pause $PAUSE ms"
 }
 
 cd "$(dirname "$0")" || exit 1
@@ -442,6 +570,10 @@ aes_up
 stock_up
 rekeying
 recompute_aes
+check_accounts
+CLEAR=$(count_clear)
+macsec_up
+fronthaul
 check_accounts
 summary
 together end

@@ -38,8 +38,8 @@ static void answer(struct macsec *m, uint8_t an, enum sak_answer what)
 static void refuse(struct macsec *m, uint8_t an, int err, const char *text)
 {
 	macsec_complain(m, SAID_INSTALL, true,
-			"the peer's SAK is not installed: %s %s", strerror(err),
-			text);
+			"the peer's SAK is not installed: %s",
+			*text ? text : strerror(err));
 	answer(m, an, ANSWER_REFUSED);
 }
 

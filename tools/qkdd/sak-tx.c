@@ -103,8 +103,8 @@ static int64_t due_in(const struct macsec *m)
 
 static int64_t failed(struct macsec *m, int err, const char *text)
 {
-	macsec_complain(m, SAID_NO_SAK, true, "no next SAK: %s %s",
-			strerror(err), text);
+	macsec_complain(m, SAID_NO_SAK, true, "no next SAK: %s",
+			*text ? text : strerror(err));
 	m->tx.step = TX_IDLE;
 	m->tx.retry_at = now_ms() + RETRY;
 	return RETRY;
