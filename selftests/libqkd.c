@@ -837,13 +837,11 @@ TEST_F(pair, macsec)
 	EXPECT_STREQ("the device has no receive channel of this SCI",
 		     qkd_error_text(self->ctx));
 	EXPECT_EQ(0, qkd_secy_channel_add(self->ctx, rx.ifindex, sa.sci));
-	EXPECT_EQ(-EEXIST,
-		  qkd_secy_channel_add(self->ctx, rx.ifindex, sa.sci));
+	EXPECT_EQ(-EEXIST, qkd_secy_channel_add(self->ctx, rx.ifindex, sa.sci));
 	ASSERT_EQ(0, qkd_macsec_sa_add(self->ctx, &rx));
 	EXPECT_EQ(0, qkd_macsec_sa_wait(self->ctx, &rx, 30000));
 	EXPECT_EQ(0, qkd_secy_channel_del(self->ctx, rx.ifindex, sa.sci));
-	EXPECT_EQ(-ENODEV,
-		  qkd_secy_channel_del(self->ctx, rx.ifindex, sa.sci));
+	EXPECT_EQ(-ENODEV, qkd_secy_channel_del(self->ctx, rx.ifindex, sa.sci));
 	EXPECT_EQ(-ENODEV, qkd_secy_channel_add(self->ctx, 0, sa.sci));
 
 	secy.ifindex = sa.ifindex;

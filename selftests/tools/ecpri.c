@@ -194,6 +194,7 @@ int main(int argc, char **argv)
 	else if (argc == 4 && !strcmp(argv[1], "receive"))
 		receive_frames(argv[2], strtoull(argv[3], NULL, 10));
 	else
-		errx(2, "usage: ecpri { send DEVICE ADDRESS BYTES RATE FRAMES | receive DEVICE FRAMES }");
+		errx(2,
+		     "usage: ecpri { send DEVICE ADDRESS BYTES RATE FRAMES | receive DEVICE FRAMES }");
 	return 0;
 }
