@@ -843,6 +843,8 @@ TEST_F(pair, macsec)
 	EXPECT_EQ(0, qkd_secy_channel_del(self->ctx, rx.ifindex, sa.sci));
 	EXPECT_EQ(-ENODEV, qkd_secy_channel_del(self->ctx, rx.ifindex, sa.sci));
 	EXPECT_EQ(-ENODEV, qkd_secy_channel_add(self->ctx, 0, sa.sci));
+	EXPECT_EQ(0, qkd_macsec_sa_del(self->ctx, &rx));
+	EXPECT_EQ(0, qkd_macsec_sa_wait_gone(self->ctx, &rx, 30000));
 
 	secy.ifindex = sa.ifindex;
 	EXPECT_EQ(5, qkd_secy_dump(self->ctx, find_secy_sa, &secy));
