@@ -80,3 +80,18 @@ bool device_is_up(const char *device)
 	set_name(ifr.ifr_name, device);
 	return !request(SIOCGIFFLAGS, &ifr) && ifr.ifr_flags & IFF_UP;
 }
+
+/**
+ * device_close - set a device down
+ * @device: its name; it need not be there
+ */
+void device_close(const char *device)
+{
+	struct ifreq ifr = {};
+
+	set_name(ifr.ifr_name, device);
+	if (request(SIOCGIFFLAGS, &ifr) || !(ifr.ifr_flags & IFF_UP))
+		return;
+	ifr.ifr_flags &= ~IFF_UP;
+	request(SIOCSIFFLAGS, &ifr);
+}

@@ -80,7 +80,10 @@ static bool both_secured(const struct mka *m, int i)
  * What there is
  */
 
-/* One that does not answer keeps what it has; one that has gone has nothing. */
+/*
+ * One that does not answer keeps what it has; one that has gone has nothing, but
+ * may have left its SAs behind: without a CAK the device is down.
+ */
 static void refresh_port(struct mka *m, int i)
 {
 	struct mka_port *port = &m->port[i];
@@ -91,14 +94,14 @@ static void refresh_port(struct mka *m, int i)
 	err = supplicant_read(m->config.control[i], &port->cak);
 	mka_complain(m, SAID_CONTROL << i, err, "%s: %s", m->config.control[i],
 		     strerror(-err));
-	if (!err) {
-		if (!device_is_up(m->config.device[i]))
-			port->cak.secured = false;
-		return;
-	}
-	port->ask_at = now_ms() + RETRY;
-	if (err != -EAGAIN)
+	if (err)
+		port->ask_at = now_ms() + RETRY;
+	if (err && err != -EAGAIN)
 		memset(&port->cak, 0, sizeof(port->cak));
+	if (!port->cak.here)
+		device_close(m->config.device[i]);
+	else if (!device_is_up(m->config.device[i]))
+		port->cak.secured = false;
 }
 
 static void refresh(struct mka *m)
@@ -207,7 +210,7 @@ static void lead(struct mka *m)
 	int i = newest(m);
 
 	if (i < 0) {
-		begin(m, 0);
+		begin(m, now_ms() < m->port[0].ask_at);
 	} else if (!m->port[!i].cak.here) {
 		if (is_due(m, i))
 			begin(m, !i);

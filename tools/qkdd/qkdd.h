@@ -623,6 +623,7 @@ int supplicant_clear(const char *control);
 bool bond_active(const char *bond, char device[IF_NAMESIZE]);
 int bond_activate(const char *bond, const char *device);
 bool device_is_up(const char *device);
+void device_close(const char *device);
 
 /* mka.c */
 

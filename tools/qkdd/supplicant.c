@@ -106,25 +106,25 @@ static bool is_secured(const char *status, const struct cak *cak)
  * @control: path of its socket
  * @cak: out; a network that is not ours counts as none
  *
- * Return: 0 or a negative errno.
+ * Return: 0 or a negative errno, and @cak stays as it is.
  */
 int supplicant_read(const char *control, struct cak *cak)
 {
-	char answer[ANSWER_LEN];
+	char id[ANSWER_LEN], status[ANSWER_LEN];
 	int fd = dial(control), err;
 
 	if (fd < 0)
 		return fd;
-	err = ask(fd, "GET_NETWORK 0 id_str", answer);
-	memset(cak, 0, sizeof(*cak));
-	cak->here = !err && read_id(answer, cak);
+	err = ask(fd, "GET_NETWORK 0 id_str", id) ?:
+		      ask(fd, "STATUS", status);
+	close(fd);
+	if (err)
+		return err;
+	cak->here = read_id(id, cak);
 	if (!cak->here)
 		memset(cak, 0, sizeof(*cak));
-	if (!err)
-		err = ask(fd, "STATUS", answer);
-	cak->secured = !err && cak->here && is_secured(answer, cak);
-	close(fd);
-	return err;
+	cak->secured = cak->here && is_secured(status, cak);
+	return 0;
 }
 
 static int set(int fd, unsigned int port, bool alice,
