@@ -282,10 +282,10 @@ def rotate(site, an, drain=0.1):
 class Stream:
     """eCPRI-like frames of one site to its peer, numbered, until it is stopped."""
 
-    def __init__(self, site, interval=0.002, size=200):
+    def __init__(self, site, interval=0.002, size=200, device='macsec0'):
         self.site, self.interval, self.size = site, interval, size
-        self.tx = packet_socket(site.name, 'macsec0', ETH_P_ECPRI)
-        self.rx = packet_socket(site.peer.name, 'macsec0', ETH_P_ECPRI)
+        self.tx = packet_socket(site.name, device, ETH_P_ECPRI)
+        self.rx = packet_socket(site.peer.name, device, ETH_P_ECPRI)
         self.rx.settimeout(0.5)
         self.sent, self.numbers, self.running = 0, [], True
         self.threads = [threading.Thread(target=f) for f in (self.send, self.receive)]

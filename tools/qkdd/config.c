@@ -217,6 +217,29 @@ static int set_count(struct reader *reader, const struct key *key, char *value)
 	return 0;
 }
 
+/* DEVICE PATH */
+static int add_port(struct reader *reader, const struct key *key, char *value)
+{
+	struct mka_config *mka = (struct mka_config *)reader->object;
+	char *path = value + strcspn(value, " \t");
+	unsigned int i = mka->nports;
+
+	if (i == MKA_PORTS)
+		return bad(reader, reader->line, "more than %d ports",
+			   MKA_PORTS);
+	if (*path)
+		*path++ = '\0';
+	path += strspn(path, " \t");
+	if (*path != '/')
+		return bad(reader, reader->line,
+			   "%s \"%s\" is not DEVICE /PATH", key->name, value);
+	mka->nports++;
+	return copy_name(reader, "device", value, mka->device[i],
+			 sizeof(mka->device[i])) ?:
+		       copy(reader, "path", path, mka->control[i],
+			    sizeof(mka->control[i]));
+}
+
 static char *begin_local(struct reader *reader, char *name)
 {
 	if (*name) {
@@ -245,6 +268,17 @@ static struct macsec_config *find_macsec(const struct config *config,
 	for (i = 0; i < config->nmacsecs; i++)
 		if (!strcmp(config->macsecs[i].device, device))
 			return &config->macsecs[i];
+	return NULL;
+}
+
+static struct mka_config *find_mka(const struct config *config,
+				   const char *bond)
+{
+	size_t i;
+
+	for (i = 0; i < config->nmkas; i++)
+		if (!strcmp(config->mkas[i].bond, bond))
+			return &config->mkas[i];
 	return NULL;
 }
 
@@ -330,6 +364,26 @@ static char *begin_macsec(struct reader *reader, char *name)
 	return (char *)&config->macsecs[config->nmacsecs - 1];
 }
 
+static char *begin_mka(struct reader *reader, char *name)
+{
+	struct config *config = reader->config;
+	struct mka_config mka = { .rekey_time = HOUR,
+				  .max_time = 3 * HOUR,
+				  .line = reader->line };
+
+	if (copy_name(reader, "mka", name, mka.bond, sizeof(mka.bond)))
+		return NULL;
+	if (find_mka(config, name)) {
+		bad(reader, reader->line, "mka \"%s\" is there already", name);
+		return NULL;
+	}
+	strcpy(mka.shared_name, mka.bond);
+	config->mkas =
+		grow(config->mkas, &config->nmkas, sizeof(*config->mkas));
+	config->mkas[config->nmkas - 1] = mka;
+	return (char *)&config->mkas[config->nmkas - 1];
+}
+
 #define KEY(word, fn, type, member)         \
 	{ .name = (word),                   \
 	  .set = (fn),                      \
@@ -373,11 +427,22 @@ static const struct key macsec_keys[] = {
 	     24 * HOUR),
 };
 
+static const struct key mka_keys[] = {
+	KEY("link", set_name, struct mka_config, link),
+	KEY("shared-name", set_name, struct mka_config, shared_name),
+	{ .name = "port", .set = add_port },
+	TIME("rekey-time", set_time, struct mka_config, rekey_time, 10 * SECOND,
+	     24 * HOUR),
+	TIME("max-time", set_time, struct mka_config, max_time, 20 * SECOND,
+	     72 * HOUR),
+};
+
 static const struct section sections[] = {
 	{ "local", begin_local, local_keys, ARRAY_SIZE(local_keys) },
 	{ "peer", begin_peer, peer_keys, ARRAY_SIZE(peer_keys) },
 	{ "link", begin_link, link_keys, ARRAY_SIZE(link_keys) },
 	{ "macsec", begin_macsec, macsec_keys, ARRAY_SIZE(macsec_keys) },
+	{ "mka", begin_mka, mka_keys, ARRAY_SIZE(mka_keys) },
 };
 
 static char *trim(char *text)
@@ -415,7 +480,7 @@ static void read_section(struct reader *reader, char *text)
 			reader->section = &sections[i];
 	if (!reader->section)
 		bad(reader, reader->line,
-		    "section \"%s\" is none of local, peer, link, macsec",
+		    "section \"%s\" is none of local, peer, link, macsec, mka",
 		    text);
 	else
 		reader->object = reader->section->begin(reader, name);
@@ -447,7 +512,8 @@ static void read_key(struct reader *reader, char *text)
 		    section->name, text);
 		return;
 	}
-	if (reader->seen & 1U << i && section->keys[i].set != add_listen) {
+	if (reader->seen & 1U << i && section->keys[i].set != add_listen &&
+	    section->keys[i].set != add_port) {
 		bad(reader, reader->line, "\"%s\" was given already", text);
 		return;
 	}
@@ -533,6 +599,35 @@ static void check_macsec(struct reader *reader,
 			    other->device, macsec->device);
 }
 
+static void check_mka(struct reader *reader, const struct mka_config *mka)
+{
+	const struct config *config = reader->config;
+	const struct mka_config *other;
+
+	if (!*mka->link)
+		bad(reader, mka->line, "mka \"%s\" has no \"link\"", mka->bond);
+	else if (!find_link(config, mka->link))
+		bad(reader, mka->line, "mka \"%s\": there is no [link %s]",
+		    mka->bond, mka->link);
+	if (mka->nports != MKA_PORTS)
+		bad(reader, mka->line, "mka \"%s\" has not two \"port\"s",
+		    mka->bond);
+	else if (!strcmp(mka->device[0], mka->device[1]) ||
+		 !strcmp(mka->control[0], mka->control[1]))
+		bad(reader, mka->line, "mka \"%s\": its ports are one",
+		    mka->bond);
+	if (mka->rekey_time > mka->max_time / 2)
+		bad(reader, mka->line,
+		    "mka \"%s\": \"rekey-time\" is more than half of \"max-time\"",
+		    mka->bond);
+	for (other = config->mkas; other < mka; other++)
+		if (!strcmp(other->link, mka->link) &&
+		    !strcmp(other->shared_name, mka->shared_name))
+			bad(reader, mka->line,
+			    "mka \"%s\" and \"%s\" have one shared name",
+			    other->bond, mka->bond);
+}
+
 static void check_all(struct reader *reader)
 {
 	struct config *config = reader->config;
@@ -546,6 +641,8 @@ static void check_all(struct reader *reader)
 		check_link(reader, &config->links[i]);
 	for (i = 0; i < config->nmacsecs; i++)
 		check_macsec(reader, &config->macsecs[i]);
+	for (i = 0; i < config->nmkas; i++)
+		check_mka(reader, &config->mkas[i]);
 }
 
 /**
@@ -599,5 +696,6 @@ void config_free(struct config *config)
 	free(config->peers);
 	free(config->links);
 	free(config->macsecs);
+	free(config->mkas);
 	free(config);
 }

@@ -224,6 +224,7 @@ void links_disconnected(const struct peer *peer)
 		if (!strcmp(link->config.peer, peer->config.name)) {
 			forget_there(link);
 			macsecs_disconnected(link);
+			mkas_disconnected(link);
 			memset(&link->shown, 0, sizeof(link->shown));
 			link_new_nonce(link);
 		}
@@ -281,6 +282,9 @@ void links_message(struct peer *peer, const struct msg *msg)
 	case MSG_EDGE:
 		block_message(link, peer, msg);
 		break;
+	case MSG_MKA:
+		mka_message(link, msg);
+		return;
 	default:
 		macsec_message(link, peer, msg);
 		return;

@@ -97,6 +97,7 @@ static bool configure(void)
 		peers_configure(config, tls);
 		links_configure(config);
 		macsecs_configure(config);
+		mkas_configure(config);
 	}
 	config_free(config);
 	return tls;
@@ -178,6 +179,7 @@ static int run(void)
 	sd_notify(0, "STOPPING=1");
 	peers_stop();
 	macsecs_stop();
+	mkas_stop();
 	links_stop();
 	for (i = 0; i < ARRAY_SIZE(events); i++)
 		if (events[i])

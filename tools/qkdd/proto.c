@@ -126,6 +126,15 @@ static const struct field answer_fields[] = {
 	NUMBER(answer, ANSWER_INSTALLED, ANSWER_REFUSED),
 };
 
+static const struct field mka_fields[] = {
+	NAME(link),
+	NAME(device),
+	BYTES(cak1),
+	BYTES(cak2),
+	NUMBER(secured, 0, 3),
+	NUMBER(active, 0, MKA_PORTS),
+};
+
 struct shape {
 	const struct field *fields;
 	size_t n;
@@ -146,6 +155,7 @@ static const struct shape shapes[] = {
 	[MSG_ANSWER] = { answer_fields, ARRAY_SIZE(answer_fields) },
 	[MSG_SWITCH] = { sak_fields, ARRAY_SIZE(sak_fields) },
 	[MSG_DRAINED] = { sak_fields, ARRAY_SIZE(sak_fields) },
+	[MSG_MKA] = { mka_fields, ARRAY_SIZE(mka_fields) },
 };
 
 /* Members that are numbers have 1, 2, 4 or 8 bytes. */

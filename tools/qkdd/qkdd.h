@@ -91,6 +91,32 @@ struct macsec_config {
 	int line;
 };
 
+#define MKA_PORTS 2
+
+/**
+ * struct mka_config - a section [mka BOND]
+ * @bond: active-backup bond of two macsec devices
+ * @link: name of the link whose key it gets; also in [link NAME]
+ * @shared_name: what both daemons call it
+ * @device: macsec device of port 1, and of port 2
+ * @control: path of the control socket of the wpa_supplicant that runs it
+ * @nports: how many were given
+ * @rekey_time: ms until the next CAK
+ * @max_time: ms after which a CAK is taken away
+ * @line: where the section begins
+ */
+struct mka_config {
+	char bond[IF_NAMESIZE];
+	char link[QKD_NAME_LEN + 1];
+	char shared_name[NAME_LEN + 1];
+	char device[MKA_PORTS][IF_NAMESIZE];
+	char control[MKA_PORTS][108];
+	unsigned int nports;
+	uint32_t rekey_time;
+	uint32_t max_time;
+	int line;
+};
+
 /**
  * struct config - the configuration file
  * @path: of the file
@@ -106,6 +132,8 @@ struct macsec_config {
  * @nlinks: their number
  * @macsecs: the macsec devices
  * @nmacsecs: their number
+ * @mkas: the bonds of macsec devices that MKA runs
+ * @nmkas: their number
  */
 struct config {
 	const char *path;
@@ -121,6 +149,8 @@ struct config {
 	size_t nlinks;
 	struct macsec_config *macsecs;
 	size_t nmacsecs;
+	struct mka_config *mkas;
+	size_t nmkas;
 };
 
 struct config *config_read(const char *path);
@@ -154,7 +184,8 @@ enum msg_type {
 	MSG_ANSWER,
 	MSG_SWITCH,
 	MSG_DRAINED,
-	MSG_LAST = MSG_DRAINED,
+	MSG_MKA,
+	MSG_LAST = MSG_MKA,
 };
 
 enum link_kind {
@@ -192,13 +223,17 @@ enum sak_answer {
  * @length: of a block
  * @tag: of a block
  * @verdict: enum qkd_verdict
- * @device: shared name of a macsec device
+ * @device: shared name of a macsec device, or of a bond
  * @sci: of the end that sends under the SAK
  * @suite: enum qkd_macsec_suite of the sender's device
  * @ready: it takes SAKs
  * @an: association number
  * @key_id: of the SAK
  * @answer: enum sak_answer
+ * @cak1: key ID of port 1's CAK, zero for none
+ * @cak2: of port 2's
+ * @secured: ports on which MKA has installed SAs, a bit each
+ * @active: port that frames are sent by, or 0
  */
 struct msg {
 	uint8_t type;
@@ -231,6 +266,10 @@ struct msg {
 	uint8_t an;
 	uint8_t key_id[QKD_KEY_ID_LEN];
 	uint8_t answer;
+	uint8_t cak1[QKD_KEY_ID_LEN];
+	uint8_t cak2[QKD_KEY_ID_LEN];
+	uint8_t secured;
+	uint8_t active;
 };
 
 size_t msg_pack(const struct msg *msg, uint8_t frame[FRAME_MAX]);
@@ -547,6 +586,98 @@ int64_t sak_rx_tick(struct macsec *m);
 void sak_rx_reset(struct macsec *m);
 void sak_rx_ask(struct macsec *m, const struct msg *msg);
 void sak_rx_switch(struct macsec *m, const struct msg *msg);
+
+/* cak.c */
+#define CAK_LEN 32
+#define CKN_LEN 32
+
+void cak_ckn(const uint8_t key_id[QKD_KEY_ID_LEN], uint8_t ckn[CKN_LEN]);
+int cak_allocate(const char *link, const char *name,
+		 uint8_t key_id[QKD_KEY_ID_LEN], uint8_t cak[CAK_LEN]);
+int cak_claim(const char *link, const char *name,
+	      const uint8_t key_id[QKD_KEY_ID_LEN], uint8_t cak[CAK_LEN]);
+
+/* supplicant.c */
+
+/**
+ * struct cak - what a wpa_supplicant has been given
+ * @here: there is a CAK
+ * @key_id: of the CAK, zero for none
+ * @set_at: when it was given, as now_ms()
+ * @secured: MKA has agreed on SAKs under it
+ */
+struct cak {
+	bool here;
+	uint8_t key_id[QKD_KEY_ID_LEN];
+	int64_t set_at;
+	bool secured;
+};
+
+int supplicant_read(const char *control, struct cak *cak);
+int supplicant_set(const char *control, unsigned int port, bool alice,
+		   const uint8_t key_id[QKD_KEY_ID_LEN],
+		   const uint8_t cak[CAK_LEN]);
+int supplicant_clear(const char *control);
+
+/* bond.c */
+bool bond_active(const char *bond, char device[IF_NAMESIZE]);
+int bond_activate(const char *bond, const char *device);
+bool device_is_up(const char *device);
+void device_close(const char *device);
+
+/* mka.c */
+
+/**
+ * struct mka_port - one of the two macsec devices of a bond
+ * @cak: as its wpa_supplicant showed it last
+ * @ask_at: it did not answer; ask again then
+ * @failed: key ID that could not be taken or given, not tried again
+ */
+struct mka_port {
+	struct cak cak;
+	int64_t ask_at;
+	uint8_t failed[QKD_KEY_ID_LEN];
+};
+
+/**
+ * struct mka - a bond of the configuration
+ * @list: all of them
+ * @config: its section
+ * @port: its devices
+ * @active: index of the one that frames are sent by, or -1
+ * @settled_at: since when both ends send by the newest, or 0
+ * @retry_at: no new CAK before
+ * @shown: what the peer was told last
+ * @there: what the peer has told; type 0 if nothing
+ * @said: complaints that were logged, enum mka_complaint
+ * @keep: found in the new configuration, while one is loaded
+ */
+struct mka {
+	LIST_ENTRY(mka) list;
+	struct mka_config config;
+	struct mka_port port[MKA_PORTS];
+	int active;
+	int64_t settled_at;
+	int64_t retry_at;
+	struct msg shown;
+	struct msg there;
+	unsigned int said;
+	bool keep;
+};
+
+enum mka_complaint {
+	SAID_CONTROL = 1 << 0, /* and 1 << 1: of port 2 */
+	SAID_CAK = 1 << 2,
+	SAID_BOND = 1 << 3,
+};
+
+#define mka_complain(m, what, wrong, ...) \
+	complain((m)->config.bond, &(m)->said, (what), (wrong), __VA_ARGS__)
+
+void mkas_configure(const struct config *config);
+void mkas_stop(void);
+void mkas_disconnected(const struct link *link);
+void mka_message(struct link *link, const struct msg *msg);
 
 /* main.c */
 extern struct event_base *base;
