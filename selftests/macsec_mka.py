@@ -112,9 +112,11 @@ def agreed():
     return found.pop() if len(found) == 1 else None
 
 
-def all_alone(ident):
-    """Both send under it, and no other is left."""
-    return all({s.key_id() for s in SUPPLICANTS[site]} == {ident, None} for site in SITES)
+def alone():
+    """The same, if no other CAK is left."""
+    ident = agreed()
+    return ident if ident and all({s.key_id() for s in SUPPLICANTS[site]} == {ident, None}
+                                  for site in SITES) else None
 
 
 def rolled(count, seconds=None):
@@ -190,7 +192,7 @@ def ckn(ident):
 def test_name():
     """a CAK's name in MKA is that of its key ID; frames on the wire are encrypted"""
     with secured(rekey='1h', longest='2h'):
-        ident = agreed()
+        ident = until(alone, 'one CAK and no other')
         equal(keys.unpack(bytes.fromhex(ident.replace('-', '')))['class'], 1, 'class control')
         for site in SITES:
             status = ''.join(s.ask('STATUS') for s in SUPPLICANTS[site])
@@ -205,6 +207,7 @@ def test_name():
 def test_in_place():
     """control: a CAK that is replaced in one wpa_supplicant does lose frames"""
     with secured(rekey='1h', longest='2h'):
+        until(alone, 'one CAK and no other')
         for site in SITES:
             DAEMONS[site].stop()
         port = next(s.port for s in SUPPLICANTS[ALICE] if s.key_id())
@@ -252,7 +255,7 @@ def passes(site):
 def test_supplicant():
     """a wpa_supplicant that is killed leaves no SA in use; the other takes over"""
     with secured(rekey='1h', longest='2h'):
-        old = agreed()
+        old = until(alone, 'one CAK and no other')
         victim = next(s for s in SUPPLICANTS[ALICE] if s.key_id())
         victim.stop()
         until(lambda: 'UP' not in ALICE.ip('link', 'show', f'macsec{victim.port}')

@@ -115,8 +115,7 @@ int supplicant_read(const char *control, struct cak *cak)
 
 	if (fd < 0)
 		return fd;
-	err = ask(fd, "GET_NETWORK 0 id_str", id) ?:
-		      ask(fd, "STATUS", status);
+	err = ask(fd, "GET_NETWORK 0 id_str", id) ?: ask(fd, "STATUS", status);
 	close(fd);
 	if (err)
 		return err;
@@ -130,23 +129,27 @@ int supplicant_read(const char *control, struct cak *cak)
 static int set(int fd, unsigned int port, bool alice,
 	       const uint8_t key_id[QKD_KEY_ID_LEN], const uint8_t cak[CAK_LEN])
 {
-	char id[QKD_KEY_ID_TEXT_LEN + 1], text[160], digits[2 * CAK_LEN + 1];
+	char id[QKD_KEY_ID_TEXT_LEN + 1], text[160], digits[2 * CKN_LEN + 1];
+	static const char *const plain[] = {
+		"SET_NETWORK 0 key_mgmt NONE",
+		"SET_NETWORK 0 eapol_flags 0",
+		"SET_NETWORK 0 macsec_policy 1",
+	};
 	uint8_t ckn[CKN_LEN];
+	size_t i;
 	int err;
 
-	err = tell(fd, "REMOVE_NETWORK all", "OK\n")		      ?:
-		      tell(fd, "ADD_NETWORK", "0\n")		      ?:
-		      tell(fd, "SET_NETWORK 0 key_mgmt NONE", "OK\n")   ?:
-		      tell(fd, "SET_NETWORK 0 eapol_flags 0", "OK\n")   ?:
-		      tell(fd, "SET_NETWORK 0 macsec_policy 1", "OK\n") ?:
-		      tell(fd,
-			   alice ? "SET_NETWORK 0 mka_priority 16" :
-				   "SET_NETWORK 0 mka_priority 32",
-			   "OK\n");
+	err = tell(fd, "REMOVE_NETWORK all", "OK\n");
+	err = err ? err : tell(fd, "ADD_NETWORK", "0\n");
+	for (i = 0; i < ARRAY_SIZE(plain) && !err; i++)
+		err = tell(fd, plain[i], "OK\n");
 	if (err)
 		return err;
-	snprintf(text, sizeof(text), "SET_NETWORK 0 macsec_port %u", port);
+	snprintf(text, sizeof(text), "SET_NETWORK 0 mka_priority %u",
+		 alice ? 16 : 32);
 	err = tell(fd, text, "OK\n");
+	snprintf(text, sizeof(text), "SET_NETWORK 0 macsec_port %u", port);
+	err = err ? err : tell(fd, text, "OK\n");
 	snprintf(text, sizeof(text), "SET_NETWORK 0 id_str \"%s %" PRId64 "\"",
 		 qkd_key_id_format(key_id, id), now_ms());
 	err = err ? err : tell(fd, text, "OK\n");
