@@ -189,14 +189,19 @@ def ckn(ident):
     return hashlib.sha256(text).hexdigest()
 
 
+def names(site):
+    """CKNs that MKA runs under at a site."""
+    status = ''.join(s.ask('STATUS') for s in SUPPLICANTS[site])
+    return re.findall('^ckn=(.*)$', status, re.M)
+
+
 def test_name():
     """a CAK's name in MKA is that of its key ID; frames on the wire are encrypted"""
     with secured(rekey='1h', longest='2h'):
         ident = until(alone, 'one CAK and no other')
         equal(keys.unpack(bytes.fromhex(ident.replace('-', '')))['class'], 1, 'class control')
         for site in SITES:
-            status = ''.join(s.ask('STATUS') for s in SUPPLICANTS[site])
-            equal(re.findall('^ckn=(.*)$', status, re.M), [ckn(ident)], site.name)
+            until(lambda s=site: names(s) == [ckn(ident)], f'{site.name}: its CKN alone', 5)
         with Capture('bob', 'vb') as capture, flowing(device='bond0'):
             time.sleep(1)
         kinds = {frame[12:14] for frame in capture.frames}
@@ -272,6 +277,7 @@ def test_over():
         DAEMONS[BOB].stop()
         equal(passes(ALICE), True, 'under the last CAK')
         until(lambda: all(s.key_id() is None for s in SUPPLICANTS[ALICE]), 'no CAK', 60)
+        until(lambda: not names(ALICE), 'MKA has ended', 5)
         equal(passes(ALICE), False, 'blocked')
         equal(DAEMONS[ALICE].said('is over') > 0, True, 'it was said')
         DAEMONS[BOB].start()
