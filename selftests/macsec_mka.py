@@ -112,9 +112,11 @@ def agreed():
     return found.pop() if len(found) == 1 else None
 
 
-def all_alone(ident):
-    """Both send under it, and no other is left."""
-    return all({s.key_id() for s in SUPPLICANTS[site]} == {ident, None} for site in SITES)
+def alone():
+    """The same, if no other CAK is left."""
+    ident = agreed()
+    return ident if ident and all({s.key_id() for s in SUPPLICANTS[site]} == {ident, None}
+                                  for site in SITES) else None
 
 
 def rolled(count, seconds=None):
@@ -187,14 +189,19 @@ def ckn(ident):
     return hashlib.sha256(text).hexdigest()
 
 
+def names(site):
+    """CKNs that MKA runs under at a site."""
+    status = ''.join(s.ask('STATUS') for s in SUPPLICANTS[site])
+    return re.findall('^ckn=(.*)$', status, re.M)
+
+
 def test_name():
     """a CAK's name in MKA is that of its key ID; frames on the wire are encrypted"""
     with secured(rekey='1h', longest='2h'):
-        ident = agreed()
+        ident = until(alone, 'one CAK and no other')
         equal(keys.unpack(bytes.fromhex(ident.replace('-', '')))['class'], 1, 'class control')
         for site in SITES:
-            status = ''.join(s.ask('STATUS') for s in SUPPLICANTS[site])
-            equal(re.findall('^ckn=(.*)$', status, re.M), [ckn(ident)], site.name)
+            until(lambda s=site: names(s) == [ckn(ident)], f'{site.name}: its CKN alone', 5)
         with Capture('bob', 'vb') as capture, flowing(device='bond0'):
             time.sleep(1)
         kinds = {frame[12:14] for frame in capture.frames}
@@ -205,6 +212,7 @@ def test_name():
 def test_in_place():
     """control: a CAK that is replaced in one wpa_supplicant does lose frames"""
     with secured(rekey='1h', longest='2h'):
+        until(alone, 'one CAK and no other')
         for site in SITES:
             DAEMONS[site].stop()
         port = next(s.port for s in SUPPLICANTS[ALICE] if s.key_id())
@@ -252,7 +260,7 @@ def passes(site):
 def test_supplicant():
     """a wpa_supplicant that is killed leaves no SA in use; the other takes over"""
     with secured(rekey='1h', longest='2h'):
-        old = agreed()
+        old = until(alone, 'one CAK and no other')
         victim = next(s for s in SUPPLICANTS[ALICE] if s.key_id())
         victim.stop()
         until(lambda: 'UP' not in ALICE.ip('link', 'show', f'macsec{victim.port}')
@@ -269,6 +277,7 @@ def test_over():
         DAEMONS[BOB].stop()
         equal(passes(ALICE), True, 'under the last CAK')
         until(lambda: all(s.key_id() is None for s in SUPPLICANTS[ALICE]), 'no CAK', 60)
+        until(lambda: not names(ALICE), 'MKA has ended', 5)
         equal(passes(ALICE), False, 'blocked')
         equal(DAEMONS[ALICE].said('is over') > 0, True, 'it was said')
         DAEMONS[BOB].start()

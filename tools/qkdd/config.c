@@ -234,10 +234,11 @@ static int add_port(struct reader *reader, const struct key *key, char *value)
 		return bad(reader, reader->line,
 			   "%s \"%s\" is not DEVICE /PATH", key->name, value);
 	mka->nports++;
-	return copy_name(reader, "device", value, mka->device[i],
-			 sizeof(mka->device[i])) ?:
-		       copy(reader, "path", path, mka->control[i],
-			    sizeof(mka->control[i]));
+	if (copy_name(reader, "device", value, mka->device[i],
+		      sizeof(mka->device[i])))
+		return -1;
+	return copy(reader, "path", path, mka->control[i],
+		    sizeof(mka->control[i]));
 }
 
 static char *begin_local(struct reader *reader, char *name)

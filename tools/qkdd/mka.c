@@ -155,8 +155,8 @@ static int give(struct mka *m, int i, bool alice,
 		const uint8_t key_id[QKD_KEY_ID_LEN],
 		const uint8_t cak[CAK_LEN])
 {
-	int err = supplicant_set(m->config.control[i], i + 1, alice, key_id,
-				 cak);
+	int err =
+		supplicant_set(m->config.control[i], i + 1, alice, key_id, cak);
 
 	mka_complain(m, SAID_CONTROL << i, err, "%s: %s", m->config.control[i],
 		     err == -EREMOTEIO ? "it refuses a CAK" : strerror(-err));

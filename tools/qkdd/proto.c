@@ -127,12 +127,8 @@ static const struct field answer_fields[] = {
 };
 
 static const struct field mka_fields[] = {
-	NAME(link),
-	NAME(device),
-	BYTES(cak1),
-	BYTES(cak2),
-	NUMBER(secured, 0, 3),
-	NUMBER(active, 0, MKA_PORTS),
+	NAME(link),  NAME(device),	    BYTES(cak1),
+	BYTES(cak2), NUMBER(secured, 0, 3), NUMBER(active, 0, MKA_PORTS),
 };
 
 struct shape {

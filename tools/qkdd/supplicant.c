@@ -115,8 +115,7 @@ int supplicant_read(const char *control, struct cak *cak)
 
 	if (fd < 0)
 		return fd;
-	err = ask(fd, "GET_NETWORK 0 id_str", id) ?:
-		      ask(fd, "STATUS", status);
+	err = ask(fd, "GET_NETWORK 0 id_str", id) ?: ask(fd, "STATUS", status);
 	close(fd);
 	if (err)
 		return err;
@@ -127,26 +126,51 @@ int supplicant_read(const char *control, struct cak *cak)
 	return 0;
 }
 
+/* Its only network, without a CAK. */
+static int make_network(int fd)
+{
+	static const char *const commands[] = {
+		"SET_NETWORK 0 key_mgmt NONE",
+		"SET_NETWORK 0 eapol_flags 0",
+	};
+	size_t i;
+	int err;
+
+	err = tell(fd, "REMOVE_NETWORK all", "OK\n");
+	err = err ? err : tell(fd, "ADD_NETWORK", "0\n");
+	for (i = 0; i < ARRAY_SIZE(commands) && !err; i++)
+		err = tell(fd, commands[i], "OK\n");
+	return err;
+}
+
+/*
+ * A network that is removed leaves its KaY, which goes on under the CAK; that ends
+ * only when another network is taken, such as one without MACsec.
+ */
+static int clear(int fd)
+{
+	int err = make_network(fd);
+
+	err = err ? err : tell(fd, "SET_NETWORK 0 macsec_policy 0", "OK\n");
+	return err ? err : tell(fd, "SELECT_NETWORK 0", "OK\n");
+}
+
 static int set(int fd, unsigned int port, bool alice,
 	       const uint8_t key_id[QKD_KEY_ID_LEN], const uint8_t cak[CAK_LEN])
 {
-	char id[QKD_KEY_ID_TEXT_LEN + 1], text[160], digits[2 * CAK_LEN + 1];
+	char id[QKD_KEY_ID_TEXT_LEN + 1], text[160], digits[2 * CKN_LEN + 1];
 	uint8_t ckn[CKN_LEN];
 	int err;
 
-	err = tell(fd, "REMOVE_NETWORK all", "OK\n")		      ?:
-		      tell(fd, "ADD_NETWORK", "0\n")		      ?:
-		      tell(fd, "SET_NETWORK 0 key_mgmt NONE", "OK\n")   ?:
-		      tell(fd, "SET_NETWORK 0 eapol_flags 0", "OK\n")   ?:
-		      tell(fd, "SET_NETWORK 0 macsec_policy 1", "OK\n") ?:
-		      tell(fd,
-			   alice ? "SET_NETWORK 0 mka_priority 16" :
-				   "SET_NETWORK 0 mka_priority 32",
-			   "OK\n");
+	err = make_network(fd);
 	if (err)
 		return err;
+	err = tell(fd, "SET_NETWORK 0 macsec_policy 1", "OK\n");
+	snprintf(text, sizeof(text), "SET_NETWORK 0 mka_priority %u",
+		 alice ? 16 : 32);
+	err = err ? err : tell(fd, text, "OK\n");
 	snprintf(text, sizeof(text), "SET_NETWORK 0 macsec_port %u", port);
-	err = tell(fd, text, "OK\n");
+	err = err ? err : tell(fd, text, "OK\n");
 	snprintf(text, sizeof(text), "SET_NETWORK 0 id_str \"%s %" PRId64 "\"",
 		 qkd_key_id_format(key_id, id), now_ms());
 	err = err ? err : tell(fd, text, "OK\n");
@@ -183,7 +207,7 @@ int supplicant_set(const char *control, unsigned int port, bool alice,
 		return fd;
 	err = set(fd, port, alice, key_id, cak);
 	if (err)
-		tell(fd, "REMOVE_NETWORK all", "OK\n");
+		clear(fd);
 	close(fd);
 	return err;
 }
@@ -200,7 +224,7 @@ int supplicant_clear(const char *control)
 
 	if (fd < 0)
 		return fd;
-	err = tell(fd, "REMOVE_NETWORK all", "OK\n");
+	err = clear(fd);
 	close(fd);
 	return err;
 }
