@@ -64,9 +64,10 @@ class Daemon:
             file.write('\n'.join(lines) + '\n')
 
     def start(self):
+        """On the CPU that streams are sent by: see "One frame" of howto-fronthaul.md."""
         with open(self.log, 'ab') as log:
             self.process = subprocess.Popen(
-                ['ip', 'netns', 'exec', self.site.name, 'qkdd', '-c', self.config],
+                ['ip', 'netns', 'exec', self.site.name, 'taskset', '-c', '0', 'qkdd', '-c', self.config],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def stop(self, how=signal.SIGTERM):

@@ -460,7 +460,8 @@ macsec_up()
 	daemon_config
 	tell "$ROLE# tail -n 4 /run/qkd/qkdd.conf" "$(tail -n 4 /run/qkd/qkdd.conf | sed 's/^/    /')" \
 		"$ROLE# qkdd -c /run/qkd/qkdd.conf &"
-	qkdd -c /run/qkd/qkdd.conf 2>/run/qkd/qkdd.log &
+	# one CPU for it and what it rotates under: see howto-fronthaul.md, "One frame"
+	taskset -c 0 qkdd -c /run/qkd/qkdd.conf 2>/run/qkd/qkdd.log &
 	DAEMON=$!
 	wait_for 60 both_ways || die "no SAs: $(tail -n 1 /run/qkd/qkdd.log)"
 	put_value "mac.$ROLE" "$(cat /sys/class/net/macsec0/address)"
@@ -505,7 +506,7 @@ fronthaul()
 	together streams
 	FIRST=$(rotations)
 	tell "$ROLE# ecpri send macsec0 $(get_value "mac.$PEER") 2000 200 ..."
-	$ECPRI send macsec0 "$(get_value "mac.$PEER")" 2000 200 1000000 >/run/qkd/sent &
+	taskset -c 0 $ECPRI send macsec0 "$(get_value "mac.$PEER")" 2000 200 1000000 >/run/qkd/sent &
 	sender=$!
 	watch_saks $sender
 	together rotated
