@@ -847,9 +847,7 @@ managers()
 #
 
 # both_cpus [WRAPPER]: with gcm(aes) under cryptd or pcrypt
-both_BUILT_IN="this kernel has an asynchronous driver built in"
-
-cpus()
+both_cpus()
 {
 	REKEY=64
 	up "${FAMILY:-4}" tunnel || return
@@ -898,6 +896,8 @@ wrapped_traffic()
 	}
 	ask files $(($(scaled 40) * 65536)) $IN_A $IN_B && agree
 }
+
+BUILT_IN="this kernel has an asynchronous driver built in"
 
 cpus()
 {

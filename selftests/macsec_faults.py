@@ -145,7 +145,7 @@ def run_dry():
         equal('its time is over' in why, True, why)
         equal(dry(), [1, 1], 'complaints')
         for feed in FEEDS:
-            feed.start()
+            feed.start(size=2048)
         until(both_send, 'SAs in both directions', 60)
         with flowing():
             goes_on()
