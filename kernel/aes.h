@@ -30,7 +30,7 @@ enum {
 	AES_ICV		= 16,
 	AES_KEY		= 32,
 	AES_NONCE	= 12,
-	AES_CONTEXT	= 9,	/* cipher, SPI, number of the external secret */
+	AES_CONTEXT	= 9,	/* cipher, SPI, number of the external secret; bind */
 	AES_RUN		= 32,	/* units of a run; epochs prepared ahead */
 	AES_TABLE	= 64,	/* verified epochs that a receiver keeps, at least */
 	AES_PROBES	= 8,	/* slots of the table where an epoch may be */

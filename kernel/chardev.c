@@ -76,14 +76,27 @@ err_put_link:
 	return err;
 }
 
+/**
+ * supplier_gone() - nobody measures the link any more
+ * @link: link whose writer has closed
+ *
+ * An alarm stays, with its QBER: nobody has seen that it is over.
+ */
+static void supplier_gone(struct qkd_link *link)
+{
+	qkd_link_report(link, READ_ONCE(link->alarm) ? READ_ONCE(link->qber) : 0, 0);
+}
+
 static int qkd_chardev_release(struct inode *inode, struct file *file)
 {
 	const struct qkd_owner owner = { .file = file };
 	struct qkd_link *link = file->private_data;
 
 	qkd_key_release_owner(link, &owner);
-	if (file->f_mode & FMODE_WRITE)
+	if (file->f_mode & FMODE_WRITE) {
+		supplier_gone(link);
 		clear_bit_unlock(0, &link->writer);
+	}
 	qkd_link_put(link);
 	return 0;
 }
@@ -316,7 +329,7 @@ static int claim_size(const struct qkd_ioc_claim *claim, u8 *class)
 	if (err)
 		return err;
 	size = claim->size ?: id.units * QKD_KEY_UNIT;
-	if (size > QKD_KEY_SIZE_MAX || claim->context_type > QKD_CONTEXT_TYPE_USER)
+	if (size > QKD_KEY_SIZE_MAX || claim->context_type > QKD_CONTEXT_TYPE_WIREGUARD)
 		return -EINVAL;
 	if (size > claim->room)
 		return -EMSGSIZE;
@@ -398,6 +411,37 @@ static int qkd_ioctl_key(struct qkd_link *link, struct qkd_ioc_key __user *arg)
 	return err;
 }
 
+/* Sounded when it changes; the reason also after a generation that has cleared it. */
+static void sound_alarm(struct qkd_link *link, bool alarm)
+{
+	u32 reason = READ_ONCE(link->reason);
+
+	if (xchg(&link->alarm, alarm) != alarm) {
+		if (alarm)
+			reason = QKD_REASON_QBER;
+		else if (reason == QKD_REASON_QBER)
+			reason = QKD_REASON_NONE;
+		qkd_link_alarm(link, alarm ? QKD_EVENT_TYPE_QBER_ALARM :
+					     QKD_EVENT_TYPE_QBER_CLEAR, reason);
+	} else if (alarm && reason == QKD_REASON_NONE) {
+		WRITE_ONCE(link->reason, QKD_REASON_QBER);
+	}
+}
+
+static int qkd_ioctl_report(struct qkd_link *link,
+			    const struct qkd_ioc_report __user *arg)
+{
+	struct qkd_ioc_report report;
+
+	if (copy_from_user(&report, arg, sizeof(report)))
+		return -EFAULT;
+	if (report.qber > 1000000 || report.flags & ~QKD_REPORT_ALARM)
+		return -EINVAL;
+	qkd_link_report(link, report.qber, report.skr);
+	sound_alarm(link, report.flags & QKD_REPORT_ALARM);
+	return 0;
+}
+
 static long qkd_chardev_ioctl(struct file *file, unsigned int cmd,
 			      unsigned long arg)
 {
@@ -406,6 +450,9 @@ static long qkd_chardev_ioctl(struct file *file, unsigned int cmd,
 
 	if (READ_ONCE(link->gone))
 		return -ENODEV;
+	if (cmd == QKD_IOC_REPORT)
+		return file->f_mode & FMODE_WRITE ? qkd_ioctl_report(link, p) :
+						    -EBADF;
 	/* What comes out is key, as with read(). */
 	if (!(file->f_mode & FMODE_READ))
 		return -EBADF;

@@ -12,6 +12,7 @@
  *   link->lock (mutex)		configuration, generation, supply, wiping by age
  *   link->handle_lock (mutex)	handles and peeks
  *   macsec_lock (mutex)	bound macsec devices; inside RTNL, see macsec.c
+ *   wg_lock (mutex)	WireGuard peers; inside RTNL, see wg.c
  *   RCU			everything that a packet or an allocation reads
  */
 #ifndef _QKD_CORE_H
@@ -255,6 +256,7 @@ struct qkd_gen {
  * @mismatches: in a row; @lock
  * @qber: reported, in millionths
  * @skr: reported, in bit/s
+ * @alarm: a supplier in userspace says that QBER is too high; xchg
  * @refused: counters by enum qkd_refusal
  * @ahead: slices that were ahead of supply, since the last commit
  * @age_work: wiping by age
@@ -264,7 +266,7 @@ struct qkd_gen {
  * @handles: struct qkd_handle by number
  * @npeeks: distinct IDs peeked
  * @nhandles: handles
- * @next_handle: cyclic allocation
+ * @next_handle: cyclic allocation, from anywhere
  * @reap_work: drops handles whose time is over
  * @sas: ESP SAs by SPI, [dir - 1]
  * @nsas: their number
@@ -299,6 +301,7 @@ struct qkd_link {
 	u32 mismatches;
 	u32 qber;
 	u64 skr;
+	u32 alarm;
 	atomic64_t refused[QKD_REFUSALS];
 	atomic_t ahead;
 	struct delayed_work age_work;
@@ -600,9 +603,10 @@ static inline void qkd_refuse(struct qkd_link *link, enum qkd_refusal why)
  * @spi: of an SA, 0 for none
  * @dir: enum qkd_dir
  * @count: 0 for none
- * @key_id: of an epoch or a MACsec SA, NULL for none
- * @ifindex: of a macsec device, 0 for none
+ * @key_id: of an epoch, a MACsec SA or a WireGuard peer, NULL for none
+ * @ifindex: of a macsec or WireGuard device, 0 for none
  * @macsec: which of its SAs, NULL for none
+ * @wg_peer: public key of which of its peers, NULL for none
  * @error: positive errno, 0 for none
  * @message: why, NULL for none
  */
@@ -619,6 +623,7 @@ struct qkd_event {
 	const u8 *key_id;
 	u32 ifindex;
 	const struct qkd_macsec_name *macsec;
+	const u8 *wg_peer;
 	u32 error;
 	const char *message;
 };
@@ -685,6 +690,9 @@ struct qkd_sa_stats {
  * @cipher: enum qkd_cipher
  * @on_empty: enum qkd_on_empty
  * @mark: of the xfrm_state
+ * @has_bind: @bind is set; cipher hybrid is bound by its secret instead
+ * @bind: ciphers otp and aes: goes into what packets are verified with, zeros
+ *	for none
  * @aes: what makes its epochs, or NULL for otp without on-empty aes; its own
  * @lock: protects @daddr and @family
  * @daddr: destination, with @family and @mark finds the xfrm_state again;
@@ -708,6 +716,8 @@ struct qkd_sa {
 	u32 cipher;
 	u32 on_empty;
 	u32 mark;
+	bool has_bind;
+	u8 bind[QKD_BIND_LEN];
 	struct qkd_aes *aes;
 	spinlock_t lock;	/* the next two members */
 	xfrm_address_t daddr;
@@ -759,6 +769,8 @@ struct qkd_secret {
  * @park_time: in ms
  * @secret: cipher hybrid: by esp-add, NULL when an SA is described
  * @secret_number: when an SA is described
+ * @has_bind: ciphers otp and aes: by esp-add, false when an SA is described
+ * @bind: whoever holds a copy wipes it
  * @encap_sport: UDP encapsulation, 0 for none
  * @encap_dport: likewise
  * @lft: lifetimes; XFRM_INF for none
@@ -786,6 +798,8 @@ struct qkd_esp_config {
 	u32 park_time;
 	const struct qkd_secret *secret;
 	u32 secret_number;
+	bool has_bind;
+	u8 bind[QKD_BIND_LEN];
 	__be16 encap_sport;
 	__be16 encap_dport;
 	struct xfrm_lifetime_cfg lft;
@@ -889,5 +903,11 @@ void qkd_macsec_link_gone(struct qkd_link *link);
 void qkd_macsec_stop(const char *why, bool wait);
 int qkd_macsec_init(void);
 void qkd_macsec_exit(void);
+
+/* wg.c: keys of WireGuard peers; wg.h has the rest */
+void qkd_wg_link_gone(struct qkd_link *link);
+void qkd_wg_stop(const char *why, bool wait);
+int qkd_wg_init(void);
+void qkd_wg_exit(void);
 
 #endif /* _QKD_CORE_H */

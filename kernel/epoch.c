@@ -178,12 +178,17 @@ void qkd_epochs_free(struct qkd_aes *aes)
 	}
 }
 
-static void epoch_context(const struct qkd_aes *aes,
-			  const struct qkd_secret *secret, u8 context[AES_CONTEXT])
+/* Returns its length. What the SA is bound to is last, if it is. */
+static u32 epoch_context(const struct qkd_aes *aes, const struct qkd_secret *secret,
+			 u8 context[AES_CONTEXT + QKD_BIND_LEN])
 {
+	const struct qkd_sa *sa = aes->sa;
+
 	context[0] = aes->cipher;
-	memcpy(context + 1, &aes->sa->spi, sizeof(aes->sa->spi));
+	memcpy(context + 1, &sa->spi, sizeof(sa->spi));
 	put_unaligned_be32(secret ? secret->number : 0, context + 5);
+	memcpy(context + AES_CONTEXT, sa->bind, QKD_BIND_LEN);
+	return AES_CONTEXT + (sa->has_bind ? QKD_BIND_LEN : 0);
 }
 
 /**
@@ -204,22 +209,22 @@ int qkd_epoch_derive(const struct qkd_aes *aes, const struct qkd_slice *sl, u16 
 		     const struct qkd_secret *secret, struct qkd_epoch *ep,
 		     u8 key[AES_KEY])
 {
-	u8 context[AES_CONTEXT], tag;
+	u8 context[AES_CONTEXT + QKD_BIND_LEN], tag;
 	const struct qkd_key_context ctx = {
 		.class = QKD_CLASS_REKEY,
 		.type = QKD_CONTEXT_TYPE_ESP,
-		.len = sizeof(context),
+		.len = epoch_context(aes, secret, context),
 		.data = context,
 	};
 	int err;
 
-	epoch_context(aes, secret, context);
 	err = qkd_key_id_make(sl, &ctx, ep->id);
 	if (!err)
 		err = qkd_kdf_epoch_tag(sl->seg, aes->sa->spi,
 					qkd_slice_offset(sl), &tag);
 	if (!err)
 		err = qkd_kdf_epoch(sl, &ctx, secret, key, ep->nonce);
+	memzero_explicit(context, sizeof(context));
 	if (err)
 		return err;
 	ep->unit = qkd_slice_offset(sl) / QKD_KEY_UNIT;

@@ -41,7 +41,7 @@ static void sa_free_rcu(struct rcu_head *rcu)
 	struct qkd_sa *sa = container_of(rcu, struct qkd_sa, rcu);
 
 	free_percpu(sa->stats);
-	kfree(sa);
+	kfree_sensitive(sa);
 }
 
 static void sa_release(struct kref *ref)
@@ -96,6 +96,8 @@ static struct qkd_sa *sa_new(struct qkd_link *link,
 	sa->daddr = cfg->dst;
 	sa->family = cfg->family;
 	sa->mark = cfg->mark & cfg->mark_mask;
+	sa->has_bind = cfg->has_bind;
+	memcpy(sa->bind, cfg->bind, sizeof(sa->bind));
 	err = sa_has_epochs(sa) ? qkd_aes_new(sa, cfg, extack) : 0;
 	if (!err)
 		return sa;

@@ -11,6 +11,7 @@
 
 #include "macsec.h"
 #include "netlink.h"
+#include "wg.h"
 
 static bool event_has_range(const struct qkd_event *ev)
 {
@@ -55,7 +56,7 @@ static int event_put_detail(struct sk_buff *skb, const struct qkd_event *ev)
 	return 0;
 }
 
-static int event_put_macsec(struct sk_buff *skb, const struct qkd_event *ev)
+static int event_put_device(struct sk_buff *skb, const struct qkd_event *ev)
 {
 	const struct qkd_macsec_name *name = ev->macsec;
 
@@ -65,6 +66,8 @@ static int event_put_macsec(struct sk_buff *skb, const struct qkd_event *ev)
 		      nla_put_u32(skb, QKD_A_EVENT_AN, name->an) ||
 		      nla_put_be64(skb, QKD_A_EVENT_SCI, name->sci,
 				   QKD_A_EVENT_PAD))) ||
+	    (ev->wg_peer &&
+	     nla_put(skb, QKD_A_EVENT_WG_PEER, QKD_WG_KEY, ev->wg_peer)) ||
 	    (ev->error && nla_put_u32(skb, QKD_A_EVENT_ERROR, ev->error)) ||
 	    (ev->message &&
 	     nla_put_string(skb, QKD_A_EVENT_MESSAGE, ev->message)))
@@ -95,7 +98,7 @@ void qkd_event_send(struct qkd_link *link, const struct qkd_event *ev)
 		return;
 	hdr = genlmsg_put(skb, 0, 0, &qkd_nl_family, 0, QKD_CMD_EVENT);
 	if (!hdr || event_put_link(skb, link, ev) || event_put_detail(skb, ev) ||
-	    event_put_macsec(skb, ev)) {
+	    event_put_device(skb, ev)) {
 		nlmsg_free(skb);
 		return;
 	}

@@ -58,6 +58,10 @@ enum qkd_limits {
 	QKD_MACSEC_TIME		= 3600 * 1000,	/* ms that an SA is used */
 	QKD_MACSEC_SAS		= 1024,		/* per device */
 
+	/* WireGuard */
+	QKD_WG_TIME		= 3600 * 1000,	/* ms that a key is used */
+	QKD_WG_PEERS		= 1024,		/* per link */
+
 	/* per namespace; the second of each outside the initial user namespace */
 	QKD_LINKS		= 16384,
 	QKD_LINKS_USER		= 64,

@@ -8,6 +8,7 @@
 #include <linux/jhash.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/random.h>
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
 #include <net/netns/generic.h>
@@ -1257,6 +1258,8 @@ static struct qkd_link *qkd_link_alloc(struct net *net,
 	link->reason = QKD_REASON_NEVER_BEGUN;
 	init_waitqueue_head(&link->readers);
 	xa_init_flags(&link->handles, XA_FLAGS_ALLOC1);
+	/* one of a link that has gone is none of the next by its name */
+	link->next_handle = get_random_u32() >> 1;
 	xa_init(&link->sas[0]);
 	xa_init(&link->sas[1]);
 	INIT_DELAYED_WORK(&link->age_work, qkd_link_age);
@@ -1326,6 +1329,7 @@ static void qkd_link_remove(struct qkd_link *link, bool known)
 
 	qkd_esp_link_gone(link);
 	qkd_macsec_link_gone(link);
+	qkd_wg_link_gone(link);
 	qkd_key_release_all(link);
 	wake_up_interruptible_all(&link->readers);
 	qkd_chardev_del(link);

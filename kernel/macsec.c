@@ -304,7 +304,7 @@ static int sa_refused(struct qkd_macsec_sa *sa, int err, const char *why)
 }
 
 /* Nothing is taken unless macsec has room for the SA. */
-static int sa_check_room(struct qkd_macsec *b, struct qkd_macsec_port *port,
+static int sa_check_room(struct qkd_macsec *b, struct qkd_port *port,
 			 struct qkd_macsec_sa *sa)
 {
 	int err = 0;
@@ -322,7 +322,7 @@ static int sa_check_room(struct qkd_macsec *b, struct qkd_macsec_port *port,
 	return 0;
 }
 
-static int sa_install(struct qkd_macsec *b, struct qkd_macsec_port *port,
+static int sa_install(struct qkd_macsec *b, struct qkd_port *port,
 		      struct qkd_macsec_sa *sa)
 {
 	struct qkd_sak sak;
@@ -368,7 +368,7 @@ static void sa_settle(struct qkd_macsec *b, const struct qkd_macsec_sa *done)
 	mutex_unlock(&macsec_lock);
 }
 
-static void do_install(struct qkd_macsec *b, struct qkd_macsec_port *port,
+static void do_install(struct qkd_macsec *b, struct qkd_port *port,
 		       struct qkd_macsec_sa *sa)
 {
 	int err = sa_install(b, port, sa);
@@ -399,7 +399,7 @@ static void sa_settle_removed(struct qkd_macsec *b, const struct qkd_macsec_sa *
 	mutex_unlock(&macsec_lock);
 }
 
-static void do_remove(struct qkd_macsec *b, struct qkd_macsec_port *port,
+static void do_remove(struct qkd_macsec *b, struct qkd_port *port,
 		      struct qkd_macsec_sa *sa)
 {
 	int err = sa->there ? qkd_macsec_remove(port, b->ifindex, &sa->name) : 0;
@@ -444,12 +444,12 @@ static bool macsec_next(struct qkd_macsec *b, struct qkd_macsec_sa *next)
 /* Returns false if it must be tried again. */
 static bool macsec_serve(struct qkd_macsec *b, struct net *net)
 {
-	struct qkd_macsec_port port;
+	struct qkd_port port;
 	struct qkd_macsec_sa sa;
 
 	if (!macsec_next(b, &sa))
 		return true;
-	if (qkd_macsec_open(&port, net))
+	if (qkd_port_open(&port, net, MACSEC_GENL_NAME))
 		return false;
 	do {
 		if (sa.state == QKD_MACSEC_STATE_PENDING)
@@ -457,22 +457,22 @@ static bool macsec_serve(struct qkd_macsec *b, struct net *net)
 		else
 			do_remove(b, &port, &sa);
 	} while (macsec_next(b, &sa));
-	qkd_macsec_close(&port);
+	qkd_port_close(&port);
 	return true;
 }
 
 static void macsec_strip(struct qkd_macsec *b, struct net *net, u32 ifindex)
 {
-	struct qkd_macsec_port port;
+	struct qkd_port port;
 	struct qkd_macsec_sa *sa;
 
-	if (qkd_macsec_open(&port, net))
+	if (qkd_port_open(&port, net, MACSEC_GENL_NAME))
 		return;
 	/* nobody else knows @b any more */
 	list_for_each_entry(sa, &b->sas, list)
 		if (sa->there)
 			qkd_macsec_remove(&port, ifindex, &sa->name);
-	qkd_macsec_close(&port);
+	qkd_port_close(&port);
 }
 
 /*
@@ -481,17 +481,9 @@ static void macsec_strip(struct qkd_macsec *b, struct net *net, u32 ifindex)
  */
 static void macsec_follow(struct qkd_macsec *b)
 {
-	struct net_device *dev = b->moved;
-	struct net *net = NULL;
 	u32 ifindex = 0;
+	struct net *net = qkd_port_follow(b->moved, &ifindex);
 
-	rtnl_lock();
-	if (dev->reg_state == NETREG_REGISTERED) {
-		net = maybe_get_net(dev_net(dev));
-		ifindex = dev->ifindex;
-	}
-	rtnl_unlock();
-	dev_put(dev);
 	if (!net)
 		return;
 	macsec_strip(b, net, ifindex);

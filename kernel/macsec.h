@@ -4,6 +4,7 @@
 #define _QKD_MACSEC_H
 
 #include "core.h"
+#include "nlport.h"
 
 #define QKD_SAK_MAX	32	/* bytes */
 
@@ -140,33 +141,13 @@ int qkd_macsec_sa_walk(const struct qkd_macsec *b, u64 *number, qkd_macsec_sa_fn
 
 /* macsec-msg.c: speak with macsec */
 
-/**
- * struct qkd_macsec_port - a conversation with the netlink family "macsec"
- * @net: namespace, which the caller holds
- * @sock: receives the answers; sends nothing
- * @portid: its address
- * @family: number of the family
- * @seq: of the last request
- * @answer: room for one
- */
-struct qkd_macsec_port {
-	struct net *net;
-	struct socket *sock;
-	u32 portid;
-	u16 family;
-	u32 seq;
-	u8 *answer;
-};
-
-int qkd_macsec_open(struct qkd_macsec_port *port, struct net *net);
-void qkd_macsec_close(struct qkd_macsec_port *port);
-int qkd_macsec_find(struct qkd_macsec_port *port, u32 ifindex,
+int qkd_macsec_find(struct qkd_port *port, u32 ifindex,
 		    const struct qkd_macsec_name *name);
-int qkd_macsec_find_channel(struct qkd_macsec_port *port, u32 ifindex, __be64 sci);
-int qkd_macsec_install(struct qkd_macsec_port *port, u32 ifindex,
+int qkd_macsec_find_channel(struct qkd_port *port, u32 ifindex, __be64 sci);
+int qkd_macsec_install(struct qkd_port *port, u32 ifindex,
 		       const struct qkd_macsec_name *name, const u8 id[QKD_KEY_ID_LEN],
 		       const struct qkd_sak *sak);
-int qkd_macsec_remove(struct qkd_macsec_port *port, u32 ifindex,
+int qkd_macsec_remove(struct qkd_port *port, u32 ifindex,
 		      const struct qkd_macsec_name *name);
 
 #endif /* _QKD_MACSEC_H */

@@ -42,11 +42,16 @@ static int __init qkd_init(void)
 	err = qkd_macsec_init();
 	if (err)
 		goto err_esp;
-	err = qkd_netlink_init();	/* last: users come in */
+	err = qkd_wg_init();
 	if (err)
 		goto err_macsec;
+	err = qkd_netlink_init();	/* last: users come in */
+	if (err)
+		goto err_wg;
 	return 0;
 
+err_wg:
+	qkd_wg_exit();
 err_macsec:
 	qkd_macsec_exit();
 err_esp:
@@ -66,6 +71,7 @@ err_kdf:
 static void __exit qkd_exit(void)
 {
 	qkd_netlink_exit();
+	qkd_wg_exit();
 	qkd_macsec_exit();
 	qkd_esp_exit();
 	qkd_pm_exit();

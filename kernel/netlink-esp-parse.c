@@ -520,12 +520,31 @@ static int parse_new_secret(struct genl_info *info, struct qkd_esp_config *cfg)
 	return 0;
 }
 
+static int parse_bind(struct genl_info *info, struct qkd_esp_config *cfg)
+{
+	const struct nlattr *name = info->attrs[QKD_A_ESP_BIND];
+	int err;
+
+	if (!name)
+		return 0;
+	if (cfg->cipher == QKD_CIPHER_HYBRID) {
+		NL_SET_ERR_MSG_ATTR(info->extack, name,
+				    "cipher hybrid is bound by its external secret");
+		return -EINVAL;
+	}
+	err = qkd_bind_get(nla_data(name), cfg->bind, info->extack);
+	if (err)
+		qkd_nl_blame(info, QKD_A_ESP_BIND);
+	cfg->has_bind = !err;
+	return err;
+}
+
 /**
  * qkd_nl_esp_new - what an SA is to be added with
  * @info: request
- * @cfg: out, was zero; the caller frees its secret
+ * @cfg: out, was zero; the caller frees its secret and wipes its bind
  *
- * Return: 0; else a negative errno with its message, and @cfg has no secret.
+ * Return: 0; else a negative errno with its message, and @cfg has neither.
  */
 int qkd_nl_esp_new(struct genl_info *info, struct qkd_esp_config *cfg)
 {
@@ -561,7 +580,10 @@ int qkd_nl_esp_new(struct genl_info *info, struct qkd_esp_config *cfg)
 	err = parse_epochs(info, cfg);
 	if (err)
 		return err;
-	return parse_new_secret(info, cfg);
+	err = parse_bind(info, cfg) ?: parse_new_secret(info, cfg);
+	if (err)
+		memzero_explicit(cfg->bind, sizeof(cfg->bind));
+	return err;
 }
 
 static int parse_next_secret(struct genl_info *info, u32 cipher,

@@ -15,6 +15,7 @@ static int esp_new(struct qkd_link *link, struct genl_info *info,
 	err = qkd_esp_add(link, &cfg, replace, &number, info->snd_portid,
 			  info->snd_seq, info->extack);
 	qkd_secret_free(cfg.secret);
+	memzero_explicit(cfg.bind, sizeof(cfg.bind));
 	if (err) {
 		/* What falls back on an epoch takes its key at once. */
 		qkd_nl_blame(info, err == -ENOKEY ? QKD_A_ESP_ON_EMPTY :

@@ -98,6 +98,16 @@ static const struct netlink_range_validation qkd_a_macsec_sa_ifindex_range = {
 	.max	= 2147483647ULL,
 };
 
+static const struct netlink_range_validation qkd_a_wg_ifindex_range = {
+	.min	= 1ULL,
+	.max	= 2147483647ULL,
+};
+
+static const struct netlink_range_validation qkd_a_wg_max_time_range = {
+	.min	= 100ULL,
+	.max	= QKD_WG_TIME_MAX,
+};
+
 /* Common nested types */
 const struct nla_policy qkd_emu_nl_policy[QKD_A_EMU_PAD + 1] = {
 	[QKD_A_EMU_RATE] = { .type = NLA_U64, },
@@ -250,7 +260,7 @@ static const struct nla_policy qkd_key_get_nl_policy[QKD_A_KEY_CONTEXT + 1] = {
 	[QKD_A_KEY_CLASS] = NLA_POLICY_RANGE(NLA_U32, 1, 3),
 	[QKD_A_KEY_SIZE] = NLA_POLICY_RANGE(NLA_U32, 1, 2016),
 	[QKD_A_KEY_COUNT] = NLA_POLICY_RANGE(NLA_U32, 1, 64),
-	[QKD_A_KEY_CONTEXT_TYPE] = NLA_POLICY_MAX(NLA_U32, 5),
+	[QKD_A_KEY_CONTEXT_TYPE] = NLA_POLICY_MAX(NLA_U32, 6),
 	[QKD_A_KEY_CONTEXT] = { .type = NLA_BINARY, },
 };
 
@@ -260,7 +270,7 @@ static const struct nla_policy qkd_key_peek_nl_policy[QKD_A_KEY_ID + 1] = {
 	[QKD_A_KEY_LINK_NAME] = { .type = NLA_NUL_STRING, .len = 15, },
 	[QKD_A_KEY_ID] = NLA_POLICY_EXACT_LEN(16),
 	[QKD_A_KEY_SIZE] = NLA_POLICY_RANGE(NLA_U32, 1, 2016),
-	[QKD_A_KEY_CONTEXT_TYPE] = NLA_POLICY_MAX(NLA_U32, 5),
+	[QKD_A_KEY_CONTEXT_TYPE] = NLA_POLICY_MAX(NLA_U32, 6),
 	[QKD_A_KEY_CONTEXT] = { .type = NLA_BINARY, },
 };
 
@@ -284,7 +294,7 @@ static const struct nla_policy qkd_key_get_by_id_nl_policy[QKD_A_KEY_ID + 1] = {
 	[QKD_A_KEY_LINK_NAME] = { .type = NLA_NUL_STRING, .len = 15, },
 	[QKD_A_KEY_ID] = NLA_POLICY_EXACT_LEN(16),
 	[QKD_A_KEY_SIZE] = NLA_POLICY_RANGE(NLA_U32, 1, 2016),
-	[QKD_A_KEY_CONTEXT_TYPE] = NLA_POLICY_MAX(NLA_U32, 5),
+	[QKD_A_KEY_CONTEXT_TYPE] = NLA_POLICY_MAX(NLA_U32, 6),
 	[QKD_A_KEY_CONTEXT] = { .type = NLA_BINARY, },
 };
 
@@ -297,7 +307,7 @@ static const struct nla_policy qkd_status_nl_policy[QKD_A_KEY_SIZE + 1] = {
 };
 
 /* QKD_CMD_ESP_ADD - do */
-static const struct nla_policy qkd_esp_add_nl_policy[QKD_A_ESP_LIFETIME + 1] = {
+static const struct nla_policy qkd_esp_add_nl_policy[QKD_A_ESP_BIND + 1] = {
 	[QKD_A_ESP_LINK_INDEX] = { .type = NLA_U32, },
 	[QKD_A_ESP_LINK_NAME] = { .type = NLA_NUL_STRING, .len = 15, },
 	[QKD_A_ESP_CIPHER] = NLA_POLICY_RANGE(NLA_U32, 1, 3),
@@ -327,10 +337,11 @@ static const struct nla_policy qkd_esp_add_nl_policy[QKD_A_ESP_LIFETIME + 1] = {
 	[QKD_A_ESP_SECRET_NUMBER] = { .type = NLA_U32, },
 	[QKD_A_ESP_ENCAP] = NLA_POLICY_NESTED(qkd_encap_nl_policy),
 	[QKD_A_ESP_LIFETIME] = NLA_POLICY_NESTED(qkd_lifetime_nl_policy),
+	[QKD_A_ESP_BIND] = { .type = NLA_NUL_STRING, .len = 255, },
 };
 
 /* QKD_CMD_ESP_REPLACE - do */
-static const struct nla_policy qkd_esp_replace_nl_policy[QKD_A_ESP_LIFETIME + 1] = {
+static const struct nla_policy qkd_esp_replace_nl_policy[QKD_A_ESP_BIND + 1] = {
 	[QKD_A_ESP_LINK_INDEX] = { .type = NLA_U32, },
 	[QKD_A_ESP_LINK_NAME] = { .type = NLA_NUL_STRING, .len = 15, },
 	[QKD_A_ESP_CIPHER] = NLA_POLICY_RANGE(NLA_U32, 1, 3),
@@ -360,6 +371,7 @@ static const struct nla_policy qkd_esp_replace_nl_policy[QKD_A_ESP_LIFETIME + 1]
 	[QKD_A_ESP_SECRET_NUMBER] = { .type = NLA_U32, },
 	[QKD_A_ESP_ENCAP] = NLA_POLICY_NESTED(qkd_encap_nl_policy),
 	[QKD_A_ESP_LIFETIME] = NLA_POLICY_NESTED(qkd_lifetime_nl_policy),
+	[QKD_A_ESP_BIND] = { .type = NLA_NUL_STRING, .len = 255, },
 };
 
 /* QKD_CMD_ESP_DEL - do */
@@ -460,6 +472,29 @@ static const struct nla_policy qkd_macsec_sa_get_nl_policy[QKD_A_MACSEC_SA_SCI +
 	[QKD_A_MACSEC_SA_DIR] = NLA_POLICY_RANGE(NLA_U32, 1, 2),
 	[QKD_A_MACSEC_SA_AN] = NLA_POLICY_MAX(NLA_U32, 3),
 	[QKD_A_MACSEC_SA_SCI] = { .type = NLA_U64, },
+};
+
+/* QKD_CMD_WG_SET - do */
+static const struct nla_policy qkd_wg_set_nl_policy[QKD_A_WG_HOLD + 1] = {
+	[QKD_A_WG_LINK_INDEX] = { .type = NLA_U32, },
+	[QKD_A_WG_LINK_NAME] = { .type = NLA_NUL_STRING, .len = 15, },
+	[QKD_A_WG_IFINDEX] = NLA_POLICY_FULL_RANGE(NLA_U32, &qkd_a_wg_ifindex_range),
+	[QKD_A_WG_PEER] = NLA_POLICY_EXACT_LEN(32),
+	[QKD_A_WG_MAX_TIME] = NLA_POLICY_FULL_RANGE(NLA_U32, &qkd_a_wg_max_time_range),
+	[QKD_A_WG_KEY_ID] = NLA_POLICY_EXACT_LEN(16),
+	[QKD_A_WG_HOLD] = { .type = NLA_FLAG, },
+};
+
+/* QKD_CMD_WG_DEL - do */
+static const struct nla_policy qkd_wg_del_nl_policy[QKD_A_WG_PEER + 1] = {
+	[QKD_A_WG_IFINDEX] = NLA_POLICY_FULL_RANGE(NLA_U32, &qkd_a_wg_ifindex_range),
+	[QKD_A_WG_PEER] = NLA_POLICY_EXACT_LEN(32),
+};
+
+/* QKD_CMD_WG_GET - do */
+static const struct nla_policy qkd_wg_get_nl_policy[QKD_A_WG_PEER + 1] = {
+	[QKD_A_WG_IFINDEX] = NLA_POLICY_FULL_RANGE(NLA_U32, &qkd_a_wg_ifindex_range),
+	[QKD_A_WG_PEER] = NLA_POLICY_EXACT_LEN(32),
 };
 
 /* Ops table for qkd */
@@ -578,14 +613,14 @@ static const struct genl_split_ops qkd_nl_ops[] = {
 		.cmd		= QKD_CMD_ESP_ADD,
 		.doit		= qkd_nl_esp_add_doit,
 		.policy		= qkd_esp_add_nl_policy,
-		.maxattr	= QKD_A_ESP_LIFETIME,
+		.maxattr	= QKD_A_ESP_BIND,
 		.flags		= GENL_CMD_CAP_DO,
 	},
 	{
 		.cmd		= QKD_CMD_ESP_REPLACE,
 		.doit		= qkd_nl_esp_replace_doit,
 		.policy		= qkd_esp_replace_nl_policy,
-		.maxattr	= QKD_A_ESP_LIFETIME,
+		.maxattr	= QKD_A_ESP_BIND,
 		.flags		= GENL_CMD_CAP_DO,
 	},
 	{
@@ -685,6 +720,32 @@ static const struct genl_split_ops qkd_nl_ops[] = {
 	{
 		.cmd	= QKD_CMD_MACSEC_SA_DUMP,
 		.dumpit	= qkd_nl_macsec_sa_dump_dumpit,
+		.flags	= GENL_CMD_CAP_DUMP,
+	},
+	{
+		.cmd		= QKD_CMD_WG_SET,
+		.doit		= qkd_nl_wg_set_doit,
+		.policy		= qkd_wg_set_nl_policy,
+		.maxattr	= QKD_A_WG_HOLD,
+		.flags		= GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= QKD_CMD_WG_DEL,
+		.doit		= qkd_nl_wg_del_doit,
+		.policy		= qkd_wg_del_nl_policy,
+		.maxattr	= QKD_A_WG_PEER,
+		.flags		= GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= QKD_CMD_WG_GET,
+		.doit		= qkd_nl_wg_get_doit,
+		.policy		= qkd_wg_get_nl_policy,
+		.maxattr	= QKD_A_WG_PEER,
+		.flags		= GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd	= QKD_CMD_WG_DUMP,
+		.dumpit	= qkd_nl_wg_dump_dumpit,
 		.flags	= GENL_CMD_CAP_DUMP,
 	},
 };

@@ -51,6 +51,10 @@ int qkd_nl_macsec_sa_del_doit(struct sk_buff *skb, struct genl_info *info);
 int qkd_nl_macsec_sa_get_doit(struct sk_buff *skb, struct genl_info *info);
 int qkd_nl_macsec_sa_dump_dumpit(struct sk_buff *skb,
 				 struct netlink_callback *cb);
+int qkd_nl_wg_set_doit(struct sk_buff *skb, struct genl_info *info);
+int qkd_nl_wg_del_doit(struct sk_buff *skb, struct genl_info *info);
+int qkd_nl_wg_get_doit(struct sk_buff *skb, struct genl_info *info);
+int qkd_nl_wg_dump_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
 
 enum {
 	QKD_NLGRP_EVENTS,

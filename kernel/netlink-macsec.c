@@ -9,18 +9,10 @@
 #include "macsec.h"
 #include "netlink.h"
 
-/* The namespace of an administrator's request, or ERR_PTR. */
-static struct net *admin_net(struct sk_buff *skb, struct genl_info *info)
-{
-	int err = qkd_nl_admin(skb, info->extack);
-
-	return err ? ERR_PTR(err) : genl_info_net(info);
-}
-
 /* The same for what macsec will do. */
 static struct net *root_net(struct sk_buff *skb, struct genl_info *info)
 {
-	struct net *net = admin_net(skb, info);
+	struct net *net = qkd_nl_admin_net(skb, info);
 
 	if (IS_ERR(net) || netlink_capable(skb, CAP_NET_ADMIN))
 		return net;
@@ -144,7 +136,7 @@ static int show_bound(const struct qkd_macsec *b, void *arg)
 
 int qkd_nl_macsec_get_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	struct net *net = admin_net(skb, info);
+	struct net *net = qkd_nl_admin_net(skb, info);
 	struct sk_buff *reply;
 	void *hdr;
 	int err;
@@ -284,7 +276,7 @@ static int show_sa(const struct qkd_macsec *b, const struct qkd_macsec_sa *sa, v
 
 int qkd_nl_macsec_sa_get_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	struct net *net = admin_net(skb, info);
+	struct net *net = qkd_nl_admin_net(skb, info);
 	struct qkd_macsec_name name = {};
 	struct sk_buff *reply;
 	u32 ifindex;

@@ -147,6 +147,21 @@ struct qkd_link *qkd_nl_admin_link(struct sk_buff *skb, struct genl_info *info)
 }
 
 /**
+ * qkd_nl_admin_net - the namespace of an administrator's request
+ * @skb: request
+ * @info: request
+ *
+ * Return: the namespace, which lives as long as the request, or ERR_PTR as of
+ * qkd_nl_admin().
+ */
+struct net *qkd_nl_admin_net(struct sk_buff *skb, struct genl_info *info)
+{
+	int err = qkd_nl_admin(skb, info->extack);
+
+	return err ? ERR_PTR(err) : genl_info_net(info);
+}
+
+/**
  * qkd_nl_reply_new - begin the reply to a request
  * @info: the request
  * @hdr: takes the header, for genlmsg_end()

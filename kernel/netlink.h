@@ -13,6 +13,7 @@ bool qkd_nl_has(struct genl_info *info, u32 type);
 void qkd_nl_blame(struct genl_info *info, u32 type);
 struct qkd_link *qkd_nl_link(struct genl_info *info);
 struct qkd_link *qkd_nl_admin_link(struct sk_buff *skb, struct genl_info *info);
+struct net *qkd_nl_admin_net(struct sk_buff *skb, struct genl_info *info);
 struct sk_buff *qkd_nl_reply_new(struct genl_info *info, void **hdr);
 int qkd_nl_answer(struct qkd_link *link, struct genl_info *info,
 		  int (*fill)(struct qkd_link *link, struct genl_info *info,
@@ -33,6 +34,8 @@ static inline bool qkd_nl_esp_has_epochs(u32 cipher, u32 on_empty)
 /* secret.c */
 struct qkd_secret *qkd_secret_get(const char *description, u32 number,
 				  struct netlink_ext_ack *extack);
+int qkd_bind_get(const char *description, u8 bind[QKD_BIND_LEN],
+		 struct netlink_ext_ack *extack);
 void qkd_secret_free(const struct qkd_secret *secret);
 
 /* netlink-key.c */

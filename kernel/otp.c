@@ -90,14 +90,21 @@ static int otp_walk(struct otp_text *t, struct aead_request *req,
 	return t->pos == len ? 0 : -EINVAL;
 }
 
-/* The one-time key of Poly1305: r of the segment, s of the slice. */
-static int otp_mac_key(const struct qkd_slice *sl, u8 key[POLY1305_KEY_SIZE])
+/*
+ * The one-time key of Poly1305: r of the segment, s of the slice. What an SA is
+ * bound to is added to r, so that packets of another SA don't verify; r stays
+ * uniform. It is clamped afterwards.
+ */
+static int otp_mac_key(const struct qkd_sa *sa, const struct qkd_slice *sl,
+		       u8 key[POLY1305_KEY_SIZE])
 {
 	int err;
 
 	err = qkd_slice_secret(sl, key, QKD_PAD_HEAD);
 	if (err)
 		return err;
+	BUILD_BUG_ON(QKD_BIND_LEN != QKD_PAD_HEAD);
+	crypto_xor(key, sa->bind, QKD_BIND_LEN);
 	qkd_slice_read(sl, 0, key + QKD_PAD_HEAD, OTP_S);
 	return 0;
 }
@@ -141,8 +148,8 @@ static void otp_count(struct qkd_sa *sa, u32 len)
 }
 
 /* In place in req->dst, which already holds the plaintext. */
-static int otp_seal(struct aead_request *req, const struct qkd_slice *sl,
-		    u16 label, u32 len)
+static int otp_seal(const struct qkd_sa *sa, struct aead_request *req,
+		    const struct qkd_slice *sl, u16 label, u32 len)
 {
 	struct poly1305_desc_ctx mac;
 	struct otp_text text = { .sl = sl, .mac = &mac };
@@ -157,7 +164,7 @@ static int otp_seal(struct aead_request *req, const struct qkd_slice *sl,
 				    qkd_slice_offset(sl) / QKD_PAD_GRANULE));
 	scatterwalk_map_and_copy(&iv, req->dst, req->assoclen, OTP_IV, 1);
 
-	err = otp_mac_key(sl, key);
+	err = otp_mac_key(sa, sl, key);
 	if (err)
 		goto out;
 	otp_mac_begin(&mac, key, req, req->dst);
@@ -198,7 +205,7 @@ int qkd_otp_encrypt(struct qkd_sa *sa, struct aead_request *req)
 	err = qkd_pad_alloc(sa->link, otp_slice_len(len), &sl, &label);
 	if (err)
 		goto out;
-	err = otp_seal(req, &sl, label, len);
+	err = otp_seal(sa, req, &sl, label, len);
 	wiped = qkd_slice_done(&sl);
 	if (!err)
 		err = wiped;
@@ -214,8 +221,8 @@ out:
 }
 
 /* Is the ICV right? Takes nothing. */
-static int otp_verify(struct aead_request *req, const struct qkd_slice *sl,
-		      u32 len)
+static int otp_verify(const struct qkd_sa *sa, struct aead_request *req,
+		      const struct qkd_slice *sl, u32 len)
 {
 	struct poly1305_desc_ctx mac;
 	struct otp_text text = { .sl = sl, .mac = &mac };
@@ -223,7 +230,7 @@ static int otp_verify(struct aead_request *req, const struct qkd_slice *sl,
 	u8 icv[OTP_ICV], want[OTP_ICV];
 	int err;
 
-	err = otp_mac_key(sl, key);
+	err = otp_mac_key(sa, sl, key);
 	if (err)
 		goto out;
 	/*
@@ -262,15 +269,15 @@ static void otp_bad_icv(struct qkd_link *link, const struct qkd_slice *sl)
 				    link->cfg.name, QKD_ICV_ALARM);
 }
 
-static int otp_open(struct aead_request *req, struct qkd_link *link,
+static int otp_open(const struct qkd_sa *sa, struct aead_request *req,
 		    const struct qkd_slice *sl, u32 len)
 {
 	struct otp_text text = { .sl = sl };
 	int err, wiped;
 
-	err = otp_verify(req, sl, len);
+	err = otp_verify(sa, req, sl, len);
 	if (err == -EBADMSG)
-		otp_bad_icv(link, sl);
+		otp_bad_icv(sa->link, sl);
 	if (err)
 		return err;
 
@@ -308,7 +315,7 @@ int qkd_otp_decrypt(struct qkd_sa *sa, struct aead_request *req, u64 iv)
 			   FIELD_GET(OTP_IV_GRANULE, iv) * QKD_PAD_GRANULE,
 			   otp_slice_len(len), &sl);
 	if (!err)
-		err = otp_open(req, sa->link, &sl, len);
+		err = otp_open(sa, req, &sl, len);
 	rcu_read_unlock();
 	if (err)
 		return qkd_sa_refused(sa, err);

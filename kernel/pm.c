@@ -21,6 +21,7 @@ static int qkd_pm_notify(struct notifier_block *nb, unsigned long action,
 		qkd_links_hold(true);
 		qkd_links_end(QKD_REASON_SUSPEND);
 		qkd_macsec_stop("the machine sleeps", true);
+		qkd_wg_stop("the machine sleeps", true);
 		break;
 	case PM_POST_HIBERNATION:
 	case PM_POST_SUSPEND:
@@ -51,6 +52,7 @@ static int qkd_vm_fork_notify(struct notifier_block *nb, unsigned long action,
 	qkd_links_kill(false);
 	qkd_links_end(QKD_REASON_VM_FORK);
 	qkd_macsec_stop("the machine was cloned", false);
+	qkd_wg_stop("the machine was cloned", false);
 	return NOTIFY_DONE;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * External secrets of hybrid SAs, out of the caller's keyrings.
+ * External secrets of hybrid SAs, and what other SAs are bound to, out of the
+ * caller's keyrings.
  *
  * They come as keys of type logon, which userspace can make but never read, so
  * that the secret is in no netlink message: those are copied to nlmon and
@@ -14,7 +15,8 @@
 #include "netlink.h"
 
 #if IS_ENABLED(CONFIG_KEYS)
-static int secret_copy(struct qkd_secret *secret, const struct key *key,
+/* Returns how many bytes; -ERANGE is the caller's to explain. */
+static int secret_copy(const struct key *key, u8 *bytes, u32 min, u32 max,
 		       struct netlink_ext_ack *extack)
 {
 	const struct user_key_payload *payload = user_key_payload_locked(key);
@@ -24,18 +26,14 @@ static int secret_copy(struct qkd_secret *secret, const struct key *key,
 		NL_SET_ERR_MSG(extack, "the secret's key is revoked");
 		return -EKEYREVOKED;
 	}
-	if (payload->datalen < QKD_SECRET_MIN ||
-	    payload->datalen > QKD_SECRET_MAX) {
-		NL_SET_ERR_MSG(extack, "secret is not of 32 to 1024 bytes");
+	if (payload->datalen < min || payload->datalen > max)
 		return -ERANGE;
-	}
 	if (!memchr_inv(payload->data, 0, payload->datalen)) {
 		NL_SET_ERR_MSG(extack, "secret is all zero");
 		return -EINVAL;
 	}
-	memcpy(secret->bytes, payload->data, payload->datalen);
-	secret->len = payload->datalen;
-	return 0;
+	memcpy(bytes, payload->data, payload->datalen);
+	return payload->datalen;
 }
 
 /* Takes what there is: waits for nobody, and asks nobody to make it. */
@@ -73,6 +71,29 @@ static struct key *secret_find(const char *description,
 	return ERR_PTR(err);
 }
 
+static int secret_read(const char *description, u8 *bytes, u32 min, u32 max,
+		       struct netlink_ext_ack *extack)
+{
+	struct key *key = secret_find(description, extack);
+	int ret;
+
+	if (IS_ERR(key))
+		return PTR_ERR(key);
+	down_read(&key->sem);
+	ret = secret_copy(key, bytes, min, max, extack);
+	up_read(&key->sem);
+	key_put(key);
+	return ret;
+}
+#else
+static int secret_read(const char *description, u8 *bytes, u32 min, u32 max,
+		       struct netlink_ext_ack *extack)
+{
+	NL_SET_ERR_MSG(extack, "this kernel has no keyrings to take a secret from");
+	return -EOPNOTSUPP;
+}
+#endif
+
 /**
  * qkd_secret_get - copy an external secret out of the caller's keyrings
  * @description: of a key of type logon
@@ -88,34 +109,41 @@ struct qkd_secret *qkd_secret_get(const char *description, u32 number,
 				  struct netlink_ext_ack *extack)
 {
 	struct qkd_secret *secret;
-	struct key *key;
-	int err;
+	int ret;
 
-	key = secret_find(description, extack);
-	if (IS_ERR(key))
-		return ERR_CAST(key);
-	err = -ENOMEM;
 	secret = kzalloc(sizeof(*secret), GFP_KERNEL_ACCOUNT);
 	if (!secret)
-		goto put_key;
-	secret->number = number;
-	down_read(&key->sem);
-	err = secret_copy(secret, key, extack);
-	up_read(&key->sem);
-	if (err)
+		return ERR_PTR(-ENOMEM);
+	ret = secret_read(description, secret->bytes, QKD_SECRET_MIN, QKD_SECRET_MAX,
+			  extack);
+	if (ret == -ERANGE)
+		NL_SET_ERR_MSG(extack, "secret is not of 32 to 1024 bytes");
+	if (ret < 0) {
 		qkd_secret_free(secret);
-put_key:
-	key_put(key);
-	return err ? ERR_PTR(err) : secret;
+		return ERR_PTR(ret);
+	}
+	secret->number = number;
+	secret->len = ret;
+	return secret;
 }
-#else
-struct qkd_secret *qkd_secret_get(const char *description, u32 number,
-				  struct netlink_ext_ack *extack)
+
+/**
+ * qkd_bind_get - copy what an SA is bound to out of the caller's keyrings
+ * @description: of a key of type logon
+ * @bind: out; the caller wipes it
+ * @extack: says what was wrong
+ *
+ * Return: 0, or as qkd_secret_get().
+ */
+int qkd_bind_get(const char *description, u8 bind[QKD_BIND_LEN],
+		 struct netlink_ext_ack *extack)
 {
-	NL_SET_ERR_MSG(extack, "this kernel has no keyrings to take a secret from");
-	return ERR_PTR(-EOPNOTSUPP);
+	int ret = secret_read(description, bind, QKD_BIND_LEN, QKD_BIND_LEN, extack);
+
+	if (ret == -ERANGE)
+		NL_SET_ERR_MSG(extack, "what the SA is bound to is not of 16 bytes");
+	return min(ret, 0);
 }
-#endif
 
 /**
  * qkd_secret_free - wipe and free a secret

@@ -15,6 +15,7 @@
 #define QKD_TAG_LEN		16
 #define QKD_KEY_ID_LEN		16
 #define QKD_CONTEXT_LEN		255
+#define QKD_BIND_LEN		16
 #define QKD_SEED_LEN		64
 #define QKD_KEY_SIZE_MAX	2016
 #define QKD_KEYS_PER_REQUEST	64
@@ -115,6 +116,7 @@ enum qkd_context_type {
 	QKD_CONTEXT_TYPE_SAE,
 	QKD_CONTEXT_TYPE_PPK,
 	QKD_CONTEXT_TYPE_USER,
+	QKD_CONTEXT_TYPE_WIREGUARD,
 };
 
 /**
@@ -183,6 +185,33 @@ enum qkd_macsec_state {
 	QKD_MACSEC_STATE_DELETING,
 };
 
+#define QKD_WG_TIME_MAX	86400000
+
+/**
+ * enum qkd_wg_state - How the last request for a key of a WireGuard peer
+ *   stands, or its key.
+ * @QKD_WG_STATE_PENDING: The key is to be taken; WireGuard has not answered
+ *   yet.
+ * @QKD_WG_STATE_HELD: A key was allocated, and waits to be asked for by its
+ *   ID.
+ * @QKD_WG_STATE_INSTALLED: WireGuard has the key; no handshake has shown that
+ *   the peer has it.
+ * @QKD_WG_STATE_CONFIRMED: There was a handshake under the key.
+ * @QKD_WG_STATE_FAILED: There is no other key; error and message tell why.
+ * @QKD_WG_STATE_BLOCKED: WireGuard has a key that nobody knows; message tells
+ *   why.
+ * @QKD_WG_STATE_DELETING: To be let go.
+ */
+enum qkd_wg_state {
+	QKD_WG_STATE_PENDING = 1,
+	QKD_WG_STATE_HELD,
+	QKD_WG_STATE_INSTALLED,
+	QKD_WG_STATE_CONFIRMED,
+	QKD_WG_STATE_FAILED,
+	QKD_WG_STATE_BLOCKED,
+	QKD_WG_STATE_DELETING,
+};
+
 /**
  * enum qkd_emu_protocol - Protocol that an emulated link stands for; sets its
  *   QBER threshold.
@@ -208,6 +237,15 @@ enum qkd_emu_protocol {
  * @QKD_EVENT_TYPE_MACSEC_SA_NEW: An SA was installed.
  * @QKD_EVENT_TYPE_MACSEC_SA_DEL: An SA was removed; the message tells why.
  * @QKD_EVENT_TYPE_MACSEC_FAILED: An SA could not be installed or removed.
+ * @QKD_EVENT_TYPE_WG_NEW: A WireGuard peer takes its preshared keys from the
+ *   link.
+ * @QKD_EVENT_TYPE_WG_DEL: It does no longer.
+ * @QKD_EVENT_TYPE_WG_HELD: A key was allocated, and is held.
+ * @QKD_EVENT_TYPE_WG_INSTALLED: WireGuard has got a key.
+ * @QKD_EVENT_TYPE_WG_CONFIRMED: There was a handshake under it.
+ * @QKD_EVENT_TYPE_WG_FAILED: A key could not be taken or installed.
+ * @QKD_EVENT_TYPE_WG_BLOCKED: WireGuard has got a key that nobody knows; the
+ *   message tells why.
  */
 enum qkd_event_type {
 	QKD_EVENT_TYPE_LINK_NEW = 1,
@@ -236,6 +274,13 @@ enum qkd_event_type {
 	QKD_EVENT_TYPE_MACSEC_SA_NEW,
 	QKD_EVENT_TYPE_MACSEC_SA_DEL,
 	QKD_EVENT_TYPE_MACSEC_FAILED,
+	QKD_EVENT_TYPE_WG_NEW,
+	QKD_EVENT_TYPE_WG_DEL,
+	QKD_EVENT_TYPE_WG_HELD,
+	QKD_EVENT_TYPE_WG_INSTALLED,
+	QKD_EVENT_TYPE_WG_CONFIRMED,
+	QKD_EVENT_TYPE_WG_FAILED,
+	QKD_EVENT_TYPE_WG_BLOCKED,
 
 	/* private: */
 	__QKD_EVENT_TYPE_MAX,
@@ -447,6 +492,7 @@ enum {
 	QKD_A_ESP_FALLBACK,
 	QKD_A_ESP_FALLBACK_PACKETS,
 	QKD_A_ESP_PARKED,
+	QKD_A_ESP_BIND,
 
 	__QKD_A_ESP_MAX,
 	QKD_A_ESP_MAX = (__QKD_A_ESP_MAX - 1)
@@ -560,6 +606,31 @@ enum {
 };
 
 enum {
+	QKD_A_WG_LINK_INDEX = 1,
+	QKD_A_WG_LINK_NAME,
+	QKD_A_WG_IFINDEX,
+	QKD_A_WG_PEER,
+	QKD_A_WG_MAX_TIME,
+	QKD_A_WG_KEY_ID,
+	QKD_A_WG_HOLD,
+	QKD_A_WG_HELD,
+	QKD_A_WG_NUMBER,
+	QKD_A_WG_STATE,
+	QKD_A_WG_ERROR,
+	QKD_A_WG_MESSAGE,
+	QKD_A_WG_AGE,
+	QKD_A_WG_CONFIRMED,
+	QKD_A_WG_INSTALLED,
+	QKD_A_WG_CONFIRMS,
+	QKD_A_WG_FAILED,
+	QKD_A_WG_BLOCKS,
+	QKD_A_WG_PAD,
+
+	__QKD_A_WG_MAX,
+	QKD_A_WG_MAX = (__QKD_A_WG_MAX - 1)
+};
+
+enum {
 	QKD_A_EVENT_TYPE = 1,
 	QKD_A_EVENT_LINK_INDEX,
 	QKD_A_EVENT_LINK_NAME,
@@ -580,6 +651,7 @@ enum {
 	QKD_A_EVENT_SCI,
 	QKD_A_EVENT_ERROR,
 	QKD_A_EVENT_MESSAGE,
+	QKD_A_EVENT_WG_PEER,
 
 	__QKD_A_EVENT_MAX,
 	QKD_A_EVENT_MAX = (__QKD_A_EVENT_MAX - 1)
@@ -620,6 +692,10 @@ enum {
 	QKD_CMD_MACSEC_SA_DEL,
 	QKD_CMD_MACSEC_SA_GET,
 	QKD_CMD_MACSEC_SA_DUMP,
+	QKD_CMD_WG_SET,
+	QKD_CMD_WG_DEL,
+	QKD_CMD_WG_GET,
+	QKD_CMD_WG_DUMP,
 
 	__QKD_CMD_MAX,
 	QKD_CMD_MAX = (__QKD_CMD_MAX - 1)

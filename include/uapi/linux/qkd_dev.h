@@ -83,8 +83,27 @@ struct qkd_ioc_key {
 	__aligned_u64 key;
 };
 
+/* struct qkd_ioc_report, @flags */
+#define QKD_REPORT_ALARM	(1 << 0)	/* QBER is more than the protocol can bear */
+
+/**
+ * struct qkd_ioc_report - what a supplier measures
+ * @qber: in: quantum bit error rate, in millionths, at most 1000000
+ * @flags: in: QKD_REPORT_*
+ * @skr: in: secret key rate in bit/s
+ *
+ * Of the file that is open for writing. The alarm is an event and the link's
+ * reason; it neither ends the generation nor touches key that was supplied.
+ */
+struct qkd_ioc_report {
+	__u32 qber;
+	__u32 flags;
+	__aligned_u64 skr;
+};
+
 #define QKD_IOC_MAGIC	'Q'
 #define QKD_IOC_CLAIM	_IOWR(QKD_IOC_MAGIC, 0x40, struct qkd_ioc_claim)
 #define QKD_IOC_KEY	_IOWR(QKD_IOC_MAGIC, 0x41, struct qkd_ioc_key)
+#define QKD_IOC_REPORT	_IOW(QKD_IOC_MAGIC, 0x42, struct qkd_ioc_report)
 
 #endif /* _UAPI_LINUX_QKD_DEV_H */
