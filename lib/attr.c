@@ -275,6 +275,7 @@ static const struct attr_desc esp_attrs[] = {
 	[QKD_A_ESP_EPOCH_TIME] = { .name = "epoch-time" },
 	[QKD_A_ESP_WEIGHT] = { .name = "weight" },
 	[QKD_A_ESP_PARK_TIME] = { .name = "park-time" },
+	[QKD_A_ESP_BIND] = { .name = "bind" },
 	[QKD_A_ESP_SECRET] = { .name = "secret" },
 	[QKD_A_ESP_SECRET_NUMBER] = { .name = "secret-number" },
 	[QKD_A_ESP_ENCAP] = { .name = "encap", .nested = &encap_set },
@@ -296,6 +297,16 @@ static const struct attr_desc macsec_sa_attrs[] = {
 	[QKD_A_MACSEC_SA_KEY_ID] = { .name = "key-id" },
 };
 
+static const struct attr_desc wg_attrs[] = {
+	[QKD_A_WG_LINK_INDEX] = { .name = "link-index" },
+	[QKD_A_WG_LINK_NAME] = { .name = "link-name" },
+	[QKD_A_WG_IFINDEX] = { .name = "ifindex" },
+	[QKD_A_WG_PEER] = { .name = "peer" },
+	[QKD_A_WG_MAX_TIME] = { .name = "max-time" },
+	[QKD_A_WG_KEY_ID] = { .name = "key-id" },
+	[QKD_A_WG_HOLD] = { .name = "hold" },
+};
+
 static const struct attr_set link_set = SET(link_attrs);
 static const struct attr_set gen_set = SET(gen_attrs);
 static const struct attr_set block_set = SET(block_attrs);
@@ -303,6 +314,7 @@ static const struct attr_set key_set = SET(key_attrs);
 static const struct attr_set esp_set = SET(esp_attrs);
 static const struct attr_set macsec_set = SET(macsec_attrs);
 static const struct attr_set macsec_sa_set = SET(macsec_sa_attrs);
+static const struct attr_set wg_set = SET(wg_attrs);
 
 static const struct attr_set *set_of(uint8_t cmd)
 {
@@ -322,6 +334,8 @@ static const struct attr_set *set_of(uint8_t cmd)
 		return &macsec_set;
 	case QKD_CMD_MACSEC_SA_ADD ... QKD_CMD_MACSEC_SA_DUMP:
 		return &macsec_sa_set;
+	case QKD_CMD_WG_SET ... QKD_CMD_WG_DUMP:
+		return &wg_set;
 	}
 	return NULL;
 }

@@ -347,3 +347,22 @@ int request_run(struct qkd_ctx *ctx, struct nl_msg *msg, reply_fn fn, void *arg)
 	request_free(msg);
 	return err;
 }
+
+/**
+ * request_end - send a request that was put together, or free what could not be
+ * @ctx: the context
+ * @msg: the request, which is freed
+ * @err: 0, or what was in the way
+ * @fn: takes each reply, or NULL
+ * @arg: for @fn
+ *
+ * Return: @err, or what request_run() returns.
+ */
+int request_end(struct qkd_ctx *ctx, struct nl_msg *msg, int err, reply_fn fn,
+		void *arg)
+{
+	if (!err)
+		return request_run(ctx, msg, fn, arg);
+	request_free(msg);
+	return err;
+}

@@ -213,37 +213,70 @@ static struct nl_msg *esp_request(struct qkd_ctx *ctx, int cmd,
 	return msg;
 }
 
+/* What is a key of the process while a request runs, or NULLs. */
+struct hidden {
+	int attr;
+	const void *bytes;
+	size_t length;
+	const char *name;
+	struct secret secret;
+};
+
+static int hide(struct qkd_ctx *ctx, struct nl_msg *msg, struct hidden *hidden)
+{
+	const char *name = hidden->name;
+	int err;
+
+	if (hidden->bytes) {
+		err = secret_add(ctx, &hidden->secret, hidden->bytes,
+				 hidden->length);
+		if (err) {
+			hidden->bytes = NULL;
+			return err;
+		}
+		name = hidden->secret.name;
+	}
+	return name ? to_errno(nla_put_string(msg, hidden->attr, name)) :
+		      -EINVAL;
+}
+
 /* Sends a request with what @has names of @esp. A secret given as bytes is a
- * key of the process for as long as that takes.
+ * key of the process for as long as that takes, and so is a bind.
  */
 static int run_with(struct qkd_ctx *ctx, int cmd, struct qkd_ref ref,
 		    const struct qkd_esp *esp, uint64_t has,
 		    struct qkd_esp *reply)
 {
 	struct nl_msg *msg = esp_request(ctx, cmd, ref);
-	bool is_bytes = has & QKD_HAS(QKD_A_ESP_SECRET) && esp->secret;
-	const char *name = esp->secret_name;
-	struct secret secret;
+	struct hidden hidden[] = {
+		{ .attr = QKD_A_ESP_SECRET,
+		  .bytes = esp->secret,
+		  .length = esp->secret_len,
+		  .name = esp->secret_name },
+		{ .attr = QKD_A_ESP_BIND,
+		  .bytes = esp->bind,
+		  .length = QKD_BIND_LEN,
+		  .name = esp->bind_name },
+	};
+	size_t i, n = 0;
 	int err;
 
 	if (!msg)
 		return -ENOMEM;
 	err = put_esp(msg, esp, has);
-	if (!err && is_bytes) {
-		err = secret_add(ctx, &secret, esp->secret, esp->secret_len);
-		name = secret.name;
-		is_bytes = !err;
+	for (i = 0; i < ARRAY_SIZE(hidden) && !err; i++) {
+		if (!(has & QKD_HAS(hidden[i].attr)))
+			continue;
+		hidden[n] = hidden[i];
+		err = hide(ctx, msg, &hidden[n++]);
 	}
-	if (!err && has & QKD_HAS(QKD_A_ESP_SECRET))
-		err = name ? to_errno(nla_put_string(msg, QKD_A_ESP_SECRET,
-						     name)) :
-			     -EINVAL;
 	if (err)
 		request_free(msg);
 	else
 		err = request_run(ctx, msg, reply ? take_esp : NULL, reply);
-	if (is_bytes)
-		secret_remove(&secret);
+	while (n--)
+		if (hidden[n].bytes)
+			secret_remove(&hidden[n].secret);
 	return err;
 }
 
@@ -284,11 +317,7 @@ static int run_named(struct qkd_ctx *ctx, int cmd, struct qkd_ref ref,
 		return -ENOMEM;
 	err = fields_put(msg, esp_fields, ARRAY_SIZE(esp_fields), &name,
 			 QKD_HAS(QKD_A_ESP_DIR) | QKD_HAS(QKD_A_ESP_SPI));
-	if (err) {
-		request_free(msg);
-		return err;
-	}
-	return request_run(ctx, msg, fn, arg);
+	return request_end(ctx, msg, err, fn, arg);
 }
 
 int qkd_esp_del(struct qkd_ctx *ctx, struct qkd_ref ref, enum qkd_dir dir,

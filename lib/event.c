@@ -39,6 +39,7 @@ static const struct attr_field event_fields[] = {
 	FIELD(BE64, QKD_A_EVENT_SCI, struct qkd_event, sci),
 	FIELD(U32, QKD_A_EVENT_ERROR, struct qkd_event, error),
 	FIELD(STRING, QKD_A_EVENT_MESSAGE, struct qkd_event, message),
+	FIELD(BYTES, QKD_A_EVENT_WG_PEER, struct qkd_event, wg_peer),
 };
 
 static int on_event(struct nl_msg *msg, void *arg)

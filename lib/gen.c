@@ -41,11 +41,7 @@ static int gen_run(struct qkd_ctx *ctx, int cmd, struct qkd_ref ref,
 		return -ENOMEM;
 	err = fields_put(msg, gen_fields, ARRAY_SIZE(gen_fields), gen,
 			 gen->has);
-	if (err) {
-		request_free(msg);
-		return err;
-	}
-	return request_run(ctx, msg, NULL, NULL);
+	return request_end(ctx, msg, err, NULL, NULL);
 }
 
 int qkd_gen_begin(struct qkd_ctx *ctx, struct qkd_ref ref,

@@ -42,6 +42,8 @@ struct nl_msg *request_new(struct qkd_ctx *ctx, int cmd, int flags);
 void request_free(struct nl_msg *msg);
 int request_run(struct qkd_ctx *ctx, struct nl_msg *msg, reply_fn fn,
 		void *arg);
+int request_end(struct qkd_ctx *ctx, struct nl_msg *msg, int err, reply_fn fn,
+		void *arg);
 int put_ref(struct nl_msg *msg, int name, int index, struct qkd_ref ref);
 
 /* attr.c */
@@ -85,6 +87,21 @@ void attr_name_at(char *name, size_t size, const struct nlmsghdr *request,
 		  uint32_t offset);
 void attr_name_missing(char *name, size_t size, const struct nlmsghdr *request,
 		       uint32_t nest, uint32_t type);
+
+/* wait.c */
+
+/**
+ * struct patience - a wait for the kernel, which looks ever less often
+ * @end: CLOCK_MONOTONIC in ms
+ * @step: ms until the next look
+ */
+struct patience {
+	uint64_t end;
+	unsigned int step;
+};
+
+struct patience patience_of(unsigned int timeout);
+int wait_a_little(struct patience *patience);
 
 /* secret.c */
 

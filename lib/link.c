@@ -191,11 +191,7 @@ int qkd_link_new(struct qkd_ctx *ctx, const struct qkd_link *link,
 	if (!msg)
 		return -ENOMEM;
 	err = put_link(msg, link, link->has);
-	if (err) {
-		request_free(msg);
-		return err;
-	}
-	return request_run(ctx, msg, take_index, index ?: &unused);
+	return request_end(ctx, msg, err, take_index, index ?: &unused);
 }
 
 static struct nl_msg *named_request(struct qkd_ctx *ctx, int cmd,
@@ -228,11 +224,7 @@ int qkd_link_set(struct qkd_ctx *ctx, struct qkd_ref ref,
 	err = put_link(msg, link,
 		       link->has & ~(QKD_HAS(QKD_A_LINK_NAME) |
 				     QKD_HAS(QKD_A_LINK_INDEX)));
-	if (err) {
-		request_free(msg);
-		return err;
-	}
-	return request_run(ctx, msg, NULL, NULL);
+	return request_end(ctx, msg, err, NULL, NULL);
 }
 
 static int take_link(struct nlattr *head, int length, void *arg)

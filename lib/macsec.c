@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* MACsec devices that take their keys from a link, and their SAs. */
 #include <stdio.h>
-#include <time.h>
 
 #include "internal.h"
 
@@ -90,11 +89,7 @@ int qkd_macsec_bind(struct qkd_ctx *ctx, struct qkd_ref ref,
 	if (!err)
 		err = fields_put(msg, macsec_fields, ARRAY_SIZE(macsec_fields),
 				 macsec, has);
-	if (err) {
-		request_free(msg);
-		return err;
-	}
-	return request_run(ctx, msg, NULL, NULL);
+	return request_end(ctx, msg, err, NULL, NULL);
 }
 
 static int run_named(struct qkd_ctx *ctx, int cmd, uint32_t ifindex,
@@ -138,11 +133,7 @@ static int run_sa(struct qkd_ctx *ctx, int cmd, const struct qkd_macsec_sa *sa,
 	if (sa->dir != QKD_DIR_OUT)
 		has |= sa->has & (more | QKD_HAS(QKD_A_MACSEC_SA_SCI));
 	err = fields_put(msg, sa_fields, ARRAY_SIZE(sa_fields), sa, has);
-	if (err) {
-		request_free(msg);
-		return err;
-	}
-	return request_run(ctx, msg, fn, arg);
+	return request_end(ctx, msg, err, fn, arg);
 }
 
 int qkd_macsec_sa_add(struct qkd_ctx *ctx, struct qkd_macsec_sa *sa)
@@ -165,42 +156,6 @@ int qkd_macsec_sa_get(struct qkd_ctx *ctx, struct qkd_macsec_sa *sa)
 	if (!err)
 		*sa = found;
 	return err;
-}
-
-/**
- * struct patience - a wait for the kernel, which looks ever less often
- * @end: CLOCK_MONOTONIC in ms
- * @step: ms until the next look
- */
-struct patience {
-	uint64_t end;
-	unsigned int step;
-};
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-static struct patience patience_of(unsigned int timeout)
-{
-	return (struct patience){ .end = now_ms() + timeout, .step = 1 };
-}
-
-/* Returns 0, or -ETIMEDOUT when it is at its end. */
-static int wait_a_little(struct patience *patience)
-{
-	const struct timespec ts = { .tv_nsec = patience->step * 1000000L };
-
-	if (now_ms() >= patience->end)
-		return -ETIMEDOUT;
-	nanosleep(&ts, NULL);
-	if (patience->step < 50)
-		patience->step *= 2;
-	return 0;
 }
 
 static int sa_result(struct qkd_ctx *ctx, const struct qkd_macsec_sa *sa)

@@ -52,9 +52,13 @@ static const char *const reason[] = {
 };
 
 static const char *const context_type[] = {
-	[QKD_CONTEXT_TYPE_NONE] = "none",     [QKD_CONTEXT_TYPE_ESP] = "esp",
-	[QKD_CONTEXT_TYPE_MACSEC] = "macsec", [QKD_CONTEXT_TYPE_SAE] = "sae",
-	[QKD_CONTEXT_TYPE_PPK] = "ppk",	      [QKD_CONTEXT_TYPE_USER] = "user",
+	[QKD_CONTEXT_TYPE_NONE] = "none",
+	[QKD_CONTEXT_TYPE_ESP] = "esp",
+	[QKD_CONTEXT_TYPE_MACSEC] = "macsec",
+	[QKD_CONTEXT_TYPE_SAE] = "sae",
+	[QKD_CONTEXT_TYPE_PPK] = "ppk",
+	[QKD_CONTEXT_TYPE_USER] = "user",
+	[QKD_CONTEXT_TYPE_WIREGUARD] = "wireguard",
 };
 
 static const char *const verdict[] = {
@@ -121,6 +125,13 @@ static const char *const event_type[] = {
 	[QKD_EVENT_TYPE_MACSEC_SA_NEW] = "macsec-sa-new",
 	[QKD_EVENT_TYPE_MACSEC_SA_DEL] = "macsec-sa-del",
 	[QKD_EVENT_TYPE_MACSEC_FAILED] = "macsec-failed",
+	[QKD_EVENT_TYPE_WG_NEW] = "wg-new",
+	[QKD_EVENT_TYPE_WG_DEL] = "wg-del",
+	[QKD_EVENT_TYPE_WG_HELD] = "wg-held",
+	[QKD_EVENT_TYPE_WG_INSTALLED] = "wg-installed",
+	[QKD_EVENT_TYPE_WG_CONFIRMED] = "wg-confirmed",
+	[QKD_EVENT_TYPE_WG_FAILED] = "wg-failed",
+	[QKD_EVENT_TYPE_WG_BLOCKED] = "wg-blocked",
 };
 
 static const char *const macsec_suite[] = {
@@ -135,6 +146,16 @@ static const char *const macsec_state[] = {
 	[QKD_MACSEC_STATE_INSTALLED] = "installed",
 	[QKD_MACSEC_STATE_FAILED] = "failed",
 	[QKD_MACSEC_STATE_DELETING] = "deleting",
+};
+
+static const char *const wg_state[] = {
+	[QKD_WG_STATE_PENDING] = "pending",
+	[QKD_WG_STATE_HELD] = "held",
+	[QKD_WG_STATE_INSTALLED] = "installed",
+	[QKD_WG_STATE_CONFIRMED] = "confirmed",
+	[QKD_WG_STATE_FAILED] = "failed",
+	[QKD_WG_STATE_BLOCKED] = "blocked",
+	[QKD_WG_STATE_DELETING] = "deleting",
 };
 
 struct table {
@@ -162,6 +183,7 @@ static const struct table tables[] = {
 	[QKD_ENUM_EVENT_TYPE] = TABLE(event_type),
 	[QKD_ENUM_MACSEC_SUITE] = TABLE(macsec_suite),
 	[QKD_ENUM_MACSEC_STATE] = TABLE(macsec_state),
+	[QKD_ENUM_WG_STATE] = TABLE(wg_state),
 };
 
 const char *qkd_enum_name(enum qkd_enum which, uint32_t value)

@@ -156,3 +156,14 @@ int qkd_node_gap(int fd, uint32_t label, enum qkd_stream stream,
 		return -EINVAL;
 	return write_record(fd, &record, sizeof(record));
 }
+
+int qkd_node_report(int fd, uint32_t qber, uint64_t skr, uint32_t flags)
+{
+	struct qkd_ioc_report report = {
+		.qber = qber,
+		.flags = flags,
+		.skr = skr,
+	};
+
+	return ioctl(fd, QKD_IOC_REPORT, &report) ? -errno : 0;
+}

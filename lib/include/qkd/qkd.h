@@ -404,6 +404,10 @@ int qkd_node_supply(int fd, const struct qkd_block *block, const void *bytes,
 /* Jump forward to @offset. */
 int qkd_node_gap(int fd, uint32_t label, enum qkd_stream stream,
 		 uint64_t offset);
+/* What its supplier measures: QBER in millionths, secret key rate in bit/s.
+ * @flags: QKD_REPORT_ALARM or 0.
+ */
+int qkd_node_report(int fd, uint32_t qber, uint64_t skr, uint32_t flags);
 
 /* ---- ESP SAs ---- */
 
@@ -526,6 +530,9 @@ struct qkd_epoch {
  * @secret_len: its bytes
  * @secret_name: description of a key of the caller's, such as "vpn:2026-1"
  * @secret_number: which secret that is
+ * @bind: what an SA of cipher otp or aes is bound to, 16 bytes; likewise. NULL: the
+ *	key that @bind_name names
+ * @bind_name: as @secret_name
  * @epochs: begun (out) or verified (in)
  * @epoch: the current one
  * @interval: mean time between epochs in ms, 0 for unknown
@@ -581,7 +588,9 @@ struct qkd_esp {
 	uint64_t parked;
 	uint32_t fallback;
 	uint32_t reserved32;
-	uint64_t reserved[16];
+	const void *bind;
+	const char *bind_name;
+	uint64_t reserved[14];
 };
 
 typedef int (*qkd_esp_fn)(const struct qkd_esp *esp, void *arg);
@@ -744,6 +753,73 @@ int qkd_secy_channel_add(struct qkd_ctx *ctx, uint32_t ifindex, uint64_t sci);
 /* It goes with its SAs. */
 int qkd_secy_channel_del(struct qkd_ctx *ctx, uint32_t ifindex, uint64_t sci);
 
+/* ---- WireGuard ---- */
+
+#define QKD_WG_KEY_LEN 32 /* of a public key */
+
+/**
+ * struct qkd_wg - a peer of a WireGuard device whose preshared keys come from a link
+ * @has: QKD_HAS(QKD_A_WG_...)
+ * @ifindex: of the device
+ * @peer: its public key
+ * @max_time: ms that a key is used
+ * @key_id: of the key in use, or to be used
+ * @hold: allocate a key and do no more
+ * @held: ID of the key that is held
+ * @number: of the last request
+ * @state: enum qkd_wg_state
+ * @error: positive errno, in state failed
+ * @message: what it means, or why the peer is blocked
+ * @age: ms since the key in use was installed
+ * @confirmed: there was a handshake under it
+ * @installed: keys so far
+ * @confirms: those that there was a handshake under
+ * @failed: requests that failed
+ * @blocks: times that the peer was blocked
+ */
+struct qkd_wg {
+	uint64_t has;
+	uint32_t link_index;
+	char link_name[QKD_NAME_LEN + 1];
+	uint32_t ifindex;
+	uint8_t peer[QKD_WG_KEY_LEN];
+	uint32_t max_time;
+	uint32_t hold;
+	uint8_t key_id[QKD_KEY_ID_LEN];
+	uint8_t held[QKD_KEY_ID_LEN];
+	uint64_t number;
+	uint32_t state;
+	uint32_t error;
+	char message[QKD_MESSAGE_LEN];
+	uint64_t age;
+	uint64_t installed;
+	uint64_t confirms;
+	uint64_t failed;
+	uint64_t blocks;
+	uint32_t confirmed;
+	uint32_t reserved32;
+	uint64_t reserved[8];
+};
+
+typedef int (*qkd_wg_fn)(const struct qkd_wg *wg, void *arg);
+
+/* A peer is named by ifindex and peer. Of max_time, key_id and hold, those that
+ * @has names count; @wg then has the number of the request. It is pending: see
+ * qkd_wg_wait(), or wait for the event.
+ */
+int qkd_wg_set(struct qkd_ctx *ctx, struct qkd_ref ref, struct qkd_wg *wg);
+/* Done when the peer is not found any more: see qkd_wg_wait_gone(). */
+int qkd_wg_del(struct qkd_ctx *ctx, const struct qkd_wg *wg);
+int qkd_wg_get(struct qkd_ctx *ctx, struct qkd_wg *wg);
+int qkd_wg_dump(struct qkd_ctx *ctx, qkd_wg_fn fn, void *arg);
+/* Until the key of a request is held or installed, or the request has failed: then
+ * the result is why, and qkd_error_text() has the words. -ENOENT if there was
+ * another request since. @timeout is in ms: then -ETIMEDOUT.
+ */
+int qkd_wg_wait(struct qkd_ctx *ctx, struct qkd_wg *wg, unsigned int timeout);
+int qkd_wg_wait_gone(struct qkd_ctx *ctx, const struct qkd_wg *name,
+		     unsigned int timeout);
+
 /* ---- Events ---- */
 
 /**
@@ -751,12 +827,13 @@ int qkd_secy_channel_del(struct qkd_ctx *ctx, uint32_t ifindex, uint64_t sci);
  * @has: QKD_HAS(QKD_A_EVENT_...)
  * @type: enum qkd_event_type
  * @time: CLOCK_BOOTTIME in ns
- * @key_id: of an SA's newest epoch, or of a MACsec SA
- * @ifindex: of a macsec device
+ * @key_id: of an SA's newest epoch, of a MACsec SA or a WireGuard peer
+ * @ifindex: of a macsec or WireGuard device
  * @an: of its SA
  * @sci: likewise
  * @error: positive errno
  * @message: why
+ * @wg_peer: public key of the peer of a WireGuard device
  */
 struct qkd_event {
 	uint64_t has;
@@ -780,7 +857,8 @@ struct qkd_event {
 	uint32_t error;
 	char message[QKD_MESSAGE_LEN];
 	uint32_t reserved32;
-	uint64_t reserved[6];
+	uint8_t wg_peer[QKD_WG_KEY_LEN];
+	uint64_t reserved[2];
 };
 
 struct qkd_monitor;
@@ -817,6 +895,7 @@ enum qkd_enum {
 	QKD_ENUM_EVENT_TYPE,
 	QKD_ENUM_MACSEC_SUITE,
 	QKD_ENUM_MACSEC_STATE,
+	QKD_ENUM_WG_STATE,
 };
 
 /* The specification's name of a value, or "?" for one that is not known. */
