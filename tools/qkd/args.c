@@ -2,6 +2,7 @@
 /* Words of the command line. What makes no sense ends the program. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,20 @@ const char *arg_value(struct args *args, const char *word)
 	if (!args->left)
 		exit(usage_error("\"%s\" needs a value", word));
 	return arg_next(args);
+}
+
+/* The index of a device whose name is the next word. @kind: what it has to be. */
+uint32_t arg_ifindex(struct args *args, const char *kind)
+{
+	const char *name = arg_next(args);
+	uint32_t ifindex;
+
+	if (!name)
+		exit(usage_error("the name of a %s device is needed", kind));
+	ifindex = if_nametoindex(name);
+	if (!ifindex)
+		exit(usage_error("device \"%s\": %s", name, strerror(errno)));
+	return ifindex;
 }
 
 /* Name of a link, after an optional @word as in "set dev qkd0 up". */

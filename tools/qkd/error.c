@@ -30,7 +30,7 @@ static const char *hint(int err, const char *text, const char *attribute)
 		break;
 	case ENODEV:
 		if (!strcmp(attribute, "ifindex"))
-			return " Devices are listed by: ip macsec show.";
+			return " Devices are listed by: ip link show.";
 		if (!*attribute)
 			break;
 		return " Links are listed by: qkd link show.";

@@ -16,11 +16,12 @@ static const char help[] =
 	"                   [ to { FILE | - } ]\n"
 	"       qkd key claim dev NAME id UUID [ size BYTES ] [ CONTEXT ]\n"
 	"                   to { FILE | - }\n"
+	"       qkd key export dev NAME [ size BYTES ] [ id UUID ] to keyring\n"
 	"       qkd key peek dev NAME id UUID [ size BYTES ] [ CONTEXT ]\n"
 	"       qkd key status dev NAME [ class CLASS ] [ size BYTES ]\n"
 	"       qkd key show UUID\n"
 	"CONTEXT := [ context-type TYPE ] [ context { 0xHEX | TEXT } ]\n"
-	"TYPE := { none | esp | macsec | sae | ppk | user }\n"
+	"TYPE := { none | esp | macsec | sae | ppk | user | wireguard }\n"
 	"CLASS := { control | rekey | export }\n"
 	"Keys go to a new file of mode 0600, or with \"to -\" to a pipe on stdout.\n";
 
@@ -32,6 +33,7 @@ enum {
 	CLAIM = 4,
 	PEEK = 8,
 	STATUS = 16,
+	EXPORT = 32,
 };
 
 /* Bits of the words that are given. */
@@ -80,8 +82,9 @@ static const struct keyword words[] = {
 	     QKD_ENUM_CONTEXT_TYPE, GET | CLAIM | PEEK),
 	WORD("context", STRING, HAS_CONTEXT, context_text, 0,
 	     GET | CLAIM | PEEK),
-	WORD("id", STRING, HAS_ID, id_text, 0, CLAIM | PEEK),
-	WORD("to", STRING, HAS_TO, to, 0, GET | READ | CLAIM),
+	WORD("id", STRING, HAS_ID, id_text, 0, CLAIM | PEEK | EXPORT),
+	WORD("to", STRING, HAS_TO, to, 0, GET | READ | CLAIM | EXPORT),
+	WORD("--to", STRING, HAS_TO, to, 0, EXPORT),
 	WORD("nowait", CONSTANT, HAS_NOWAIT, nowait, 1, READ),
 };
 
@@ -132,13 +135,10 @@ static int parse(struct args *args, unsigned int where, struct request *req)
 		return usage_error("size is 1 to %d bytes", QKD_KEY_SIZE_MAX);
 	if (!req->count || req->count > QKD_KEYS_PER_REQUEST)
 		return usage_error("count is 1 to %d", QKD_KEYS_PER_REQUEST);
-	if (where & (CLAIM | PEEK)) {
-		if (!has(req, HAS_ID))
-			return usage_error("a key is needed: \"id UUID\"");
-		if (qkd_key_id_parse(req->id_text, req->id))
-			return usage_error("id \"%s\" is not a UUID",
-					   req->id_text);
-	}
+	if (where & (CLAIM | PEEK) && !has(req, HAS_ID))
+		return usage_error("a key is needed: \"id UUID\"");
+	if (has(req, HAS_ID) && qkd_key_id_parse(req->id_text, req->id))
+		return usage_error("id \"%s\" is not a UUID", req->id_text);
 	parse_context(req);
 	return EXIT_OK;
 }
@@ -329,6 +329,67 @@ static int do_claim(struct args *args)
 	return code ?: end;
 }
 
+/* A key of this end's allocation, or of an ID. */
+static int take(int fd, const struct request *req,
+		struct qkd_key_record *record, size_t *size)
+{
+	if (!has(req, HAS_ID)) {
+		*size = req->size;
+		return qkd_node_read(fd, record, *size);
+	}
+	memcpy(record->id, req->id, sizeof(record->id));
+	return qkd_node_claim(fd, req->id, has(req, HAS_SIZE) ? req->size : 0,
+			      &req->context, record->key, size);
+}
+
+static int export(int fd, const struct request *req)
+{
+	const size_t room = sizeof(struct qkd_key_record) + QKD_KEY_SIZE_MAX;
+	struct qkd_key_record *record = secret_alloc(room);
+	char id[QKD_KEY_ID_TEXT_LEN + 1], description[64];
+	size_t size = QKD_KEY_SIZE_MAX;
+	int32_t serial = -1;
+	int err;
+
+	err = take(fd, req, record, &size);
+	if (!err) {
+		snprintf(description, sizeof(description), "qkd:%s",
+			 qkd_key_id_format(record->id, id));
+		serial = keyring_add(description, record->key, size);
+	}
+	secret_free(record, room);
+	if (err)
+		return node_error(err);
+	if (serial < 0)
+		return EXIT_REFUSED;
+	out_begin();
+	out_open(NULL);
+	out_str("id", "", id);
+	out_uint("size", " size ", size);
+	out_uint("serial", " serial ", serial);
+	out_str("description", " description ", description);
+	out_text("\n");
+	out_close();
+	return out_end();
+}
+
+static int do_export(struct args *args)
+{
+	struct request req;
+	int code, fd;
+
+	code = parse(args, EXPORT, &req);
+	if (code)
+		return code;
+	if (strcmp(req.to, "keyring"))
+		return usage_error("a place is needed: \"to keyring\"");
+	no_dumps();
+	fd = open_node(&req, O_RDONLY);
+	code = export(fd, &req);
+	close(fd);
+	return code;
+}
+
 /* Looks a key up; the end of the program lets it go. */
 static int do_peek(struct args *args)
 {
@@ -409,9 +470,9 @@ static int do_show(struct args *args)
 }
 
 static const struct command commands[] = {
-	{ "get", do_get },   { "read", do_read }, { "claim", do_claim },
-	{ "peek", do_peek }, { "show", do_show }, { "status", do_status },
-	{ "help", do_help },
+	{ "get", do_get },	 { "read", do_read }, { "claim", do_claim },
+	{ "peek", do_peek },	 { "show", do_show }, { "status", do_status },
+	{ "export", do_export }, { "help", do_help },
 };
 
 int do_key(struct args *args)

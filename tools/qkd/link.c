@@ -244,8 +244,8 @@ static void show_state(const struct qkd_link *link)
 			  qkd_enum_name(QKD_ENUM_ADMIN, link->admin));
 	out_color(link->state == QKD_STATE_UP ? COLOR_UP : COLOR_DOWN, "state",
 		  " state ", state);
-	if (link->state != QKD_STATE_UP && has(link, QKD_A_LINK_REASON) &&
-	    link->reason != QKD_REASON_NONE)
+	/* why it is down, or what is wrong with it though it is up */
+	if (has(link, QKD_A_LINK_REASON) && link->reason != QKD_REASON_NONE)
 		out_str("reason", " reason ",
 			qkd_enum_name(QKD_ENUM_REASON, link->reason));
 	if (has(link, QKD_A_LINK_LABEL) && link->label)

@@ -74,7 +74,8 @@ static void show_key_id(const char *before, const uint8_t *key_id)
 	out_str("key_id", before, qkd_key_id_format(key_id, text));
 }
 
-static void show_ifname(uint32_t ifindex)
+/* A device, by its name if it has one here. */
+void show_ifname(uint32_t ifindex)
 {
 	char name[IF_NAMESIZE];
 

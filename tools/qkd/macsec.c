@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* qkd macsec */
-#include <errno.h>
-#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,19 +38,6 @@ static int do_help(struct args *args)
 	(void)args;
 	fputs(help, stdout);
 	return EXIT_OK;
-}
-
-static uint32_t parse_device(struct args *args)
-{
-	const char *name = arg_next(args);
-	uint32_t ifindex;
-
-	if (!name)
-		exit(usage_error("the name of a macsec device is needed"));
-	ifindex = if_nametoindex(name);
-	if (!ifindex)
-		exit(usage_error("device \"%s\": %s", name, strerror(errno)));
-	return ifindex;
 }
 
 static void parse_bound(struct args *args, unsigned int where,
@@ -154,7 +139,7 @@ static void parse_sa(struct args *args, unsigned int where,
 
 static int do_bind(struct args *args)
 {
-	struct qkd_macsec macsec = { .ifindex = parse_device(args) };
+	struct qkd_macsec macsec = { .ifindex = arg_ifindex(args, "macsec") };
 	struct qkd_ctx *ctx;
 	int err;
 
@@ -168,7 +153,7 @@ static int do_bind(struct args *args)
 
 static int do_unbind(struct args *args)
 {
-	uint32_t ifindex = parse_device(args);
+	uint32_t ifindex = arg_ifindex(args, "macsec");
 	struct qkd_ctx *ctx;
 	int err;
 
@@ -184,7 +169,7 @@ static int do_unbind(struct args *args)
 /* Adds an SA and waits for macsec. */
 static int add(struct args *args, unsigned int where)
 {
-	struct qkd_macsec_sa sa = { .ifindex = parse_device(args) };
+	struct qkd_macsec_sa sa = { .ifindex = arg_ifindex(args, "macsec") };
 	struct qkd_ctx *ctx;
 	int err;
 
@@ -212,7 +197,7 @@ static int do_rx(struct args *args)
 
 static int do_del(struct args *args)
 {
-	struct qkd_macsec_sa sa = { .ifindex = parse_device(args) };
+	struct qkd_macsec_sa sa = { .ifindex = arg_ifindex(args, "macsec") };
 	struct qkd_ctx *ctx;
 	unsigned int where;
 	int err;
@@ -237,7 +222,7 @@ static int do_show(struct args *args)
 	const char *word = arg_peek(args);
 
 	if (word && strcmp(word, "dev")) {
-		wanted.ifindex = parse_device(args);
+		wanted.ifindex = arg_ifindex(args, "macsec");
 		wanted.has = QKD_HAS(QKD_A_MACSEC_IFINDEX);
 	}
 	parse_bound(args, SHOW, &wanted);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../common/wgkey.h"
 #include "qkd.h"
 
 static const char help[] = "Usage: qkd [ -j ] [ -t ] monitor [ dev NAME ]\n";
@@ -36,10 +37,10 @@ static void show_where(const struct qkd_event *event)
 			qkd_enum_name(QKD_ENUM_DIR, event->dir));
 }
 
-/* A macsec device, and maybe one of its SAs. */
-static void show_macsec(const struct qkd_event *event)
+/* A macsec or WireGuard device, and maybe one of its SAs or peers. */
+static void show_device(const struct qkd_event *event)
 {
-	char name[IF_NAMESIZE], sci[17];
+	char name[IF_NAMESIZE], sci[17], peer[WG_KEY_TEXT_LEN + 1];
 
 	if (!has(event, QKD_A_EVENT_IFINDEX))
 		return;
@@ -49,6 +50,8 @@ static void show_macsec(const struct qkd_event *event)
 		out_str("ifname", " ifname ", name);
 	else
 		out_text(" ifindex %u", event->ifindex);
+	if (has(event, QKD_A_EVENT_WG_PEER))
+		out_str("peer", " peer ", wg_key_format(event->wg_peer, peer));
 	if (!has(event, QKD_A_EVENT_AN))
 		return;
 	out_uint("an", " an ", event->an);
@@ -100,7 +103,7 @@ static int show(const struct qkd_event *event, void *arg)
 	out_color(COLOR_NAME, "name", ": ", event->link_name);
 	out_str("event", ": ", qkd_enum_name(QKD_ENUM_EVENT_TYPE, event->type));
 	show_where(event);
-	show_macsec(event);
+	show_device(event);
 	show_why(event);
 	return out_line();
 }

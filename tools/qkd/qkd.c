@@ -14,7 +14,7 @@ static struct qkd_ctx *ctx;
 static const char help[] =
 	"Usage: qkd [ OPTIONS ] OBJECT { COMMAND | help }\n"
 	"       qkd [ OPTIONS ] monitor [ dev NAME ]\n"
-	"where  OBJECT := { link | key | esp | macsec }\n"
+	"where  OBJECT := { link | key | esp | macsec | wg }\n"
 	"       OPTIONS := { -j[son] | -p[retty] | -s[tatistics] |\n"
 	"                    -t[imestamp] | -c[olor][={ always | auto | never }] |\n"
 	"                    -V[ersion] | -h[elp] }\n";
@@ -27,8 +27,9 @@ static int do_help(struct args *args)
 }
 
 static const struct command objects[] = {
-	{ "link", do_link },	 { "key", do_key },	    { "esp", do_esp },
-	{ "macsec", do_macsec }, { "monitor", do_monitor }, { "help", do_help },
+	{ "link", do_link },	 { "key", do_key }, { "esp", do_esp },
+	{ "macsec", do_macsec }, { "wg", do_wg },   { "monitor", do_monitor },
+	{ "help", do_help },
 };
 
 static void close_kernel(void)

@@ -44,11 +44,12 @@ int run_command(const char *what, const struct command *commands, size_t n,
 		struct args *args);
 struct qkd_ctx *kernel(void);
 
-/* link.c, key.c, esp.c, macsec.c, monitor.c */
+/* link.c, key.c, esp.c, macsec.c, wg.c, monitor.c */
 int do_link(struct args *args);
 int do_key(struct args *args);
 int do_esp(struct args *args);
 int do_macsec(struct args *args);
+int do_wg(struct args *args);
 int do_monitor(struct args *args);
 
 /* esp-show.c */
@@ -56,6 +57,7 @@ void show_esp(const struct qkd_esp *esp);
 
 /* macsec-show.c */
 void show_macsec_sa(const struct qkd_macsec_sa *sa);
+void show_ifname(uint32_t ifindex);
 int show_macsecs(struct qkd_ctx *ctx, const struct qkd_macsec *wanted);
 
 /* error.c */
@@ -114,6 +116,7 @@ struct keyword {
 const char *arg_next(struct args *args);
 const char *arg_peek(const struct args *args);
 bool arg_is(struct args *args, const char *word);
+uint32_t arg_ifindex(struct args *args, const char *kind);
 const char *arg_value(struct args *args, const char *word);
 const char *arg_name(struct args *args, const char *word);
 const char *arg_dev(struct args *args, const char *word);
@@ -172,5 +175,6 @@ ssize_t secret_read_file(const char *path, void *secret, size_t room);
 int sink_open(struct sink *sink, const char *path);
 int sink_write(struct sink *sink, const void *key, size_t size);
 int sink_close(struct sink *sink, bool good);
+int32_t keyring_add(const char *description, const void *key, size_t size);
 
 #endif /* QKD_TOOL_H */

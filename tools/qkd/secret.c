@@ -2,6 +2,7 @@
 /* Memory and files for key: locked, never dumped, wiped. */
 #include <errno.h>
 #include <fcntl.h>
+#include <keyutils.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -175,4 +176,18 @@ int sink_close(struct sink *sink, bool good)
 	if (!good && sink->path)
 		unlink(sink->path);
 	return err;
+}
+
+/* A key that nobody can read again, in the user's keyring. Its number, or -1. */
+int32_t keyring_add(const char *description, const void *key, size_t size)
+{
+	int32_t serial;
+
+	serial =
+		add_key("logon", description, key, size, KEY_SPEC_USER_KEYRING);
+	if (serial < 0)
+		usage_error(
+			"the user's keyring does not take the key, which is lost: %s",
+			strerror(errno));
+	return serial;
 }

@@ -352,10 +352,10 @@ static bool conn_messages(struct conn *conn)
 		}
 		if (!size)
 			return true;
-		conn->in_size -= size;
-		memmove(conn->in, conn->in + size, conn->in_size);
 		if (!conn_message(conn, &msg))
 			return false;
+		conn->in_size -= size;
+		memmove(conn->in, conn->in + size, conn->in_size);
 	}
 }
 

@@ -174,6 +174,8 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	link_refresh(link);
+	if (!link->present)
+		supply_drop(link);
 	if (!peer || !peer->conn) {
 		look_in(link, LOOK_ALONE);
 		return;
@@ -181,6 +183,7 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
 	show(link);
 	if (link->present && link->known) {
 		gen_tick(link);
+		supply_tick(link);
 		busy = block_tick(link);
 		show(link);
 	}
@@ -191,6 +194,7 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
 static void forget_there(struct link *link)
 {
 	link->known = false;
+	supply_drop(link);
 	memset(&link->offer, 0, sizeof(link->offer));
 	link->offer_at = 0;
 	link->differs = 0;
@@ -210,6 +214,7 @@ void links_connected(const struct peer *peer)
 		if (!strcmp(link->config.peer, peer->config.name))
 			link_soon(link);
 	macsec_soon();
+	wireguard_soon();
 }
 
 /**
@@ -225,6 +230,7 @@ void links_disconnected(const struct peer *peer)
 			forget_there(link);
 			macsecs_disconnected(link);
 			mkas_disconnected(link);
+			wireguards_disconnected(link);
 			memset(&link->shown, 0, sizeof(link->shown));
 			link_new_nonce(link);
 		}
@@ -282,6 +288,18 @@ void links_message(struct peer *peer, const struct msg *msg)
 	case MSG_EDGE:
 		block_message(link, peer, msg);
 		break;
+	case MSG_SUPPLIER:
+		supply_hello(link, msg);
+		break;
+	case MSG_SUPPLY:
+	case MSG_SUPPLIED:
+		supply_message(link, peer, msg);
+		break;
+	case MSG_WIREGUARD:
+	case MSG_PSK:
+	case MSG_PSK_ANSWER:
+		wireguard_message(link, peer, msg);
+		return;
 	case MSG_MKA:
 		mka_message(link, msg);
 		return;
@@ -296,16 +314,29 @@ void links_message(struct peer *peer, const struct msg *msg)
  * links_count - for the status
  * @up: out: links that are up
  * @all: out: links of the configuration
+ * @wrong: out: links whose supply does not come
  */
-void links_count(unsigned int *up, unsigned int *all)
+void links_count(unsigned int *up, unsigned int *all, unsigned int *wrong)
 {
 	struct link *link;
 
-	*up = *all = 0;
+	*up = *all = *wrong = 0;
 	for (link = LIST_FIRST(&links); link; link = LIST_NEXT(link, list)) {
 		++*all;
 		*up += link->present && link->here.state == QKD_STATE_UP;
+		*wrong += supply_wrong(link);
 	}
+}
+
+/**
+ * links_tell - how their supply is, to the log
+ */
+void links_tell(void)
+{
+	struct link *link;
+
+	for (link = LIST_FIRST(&links); link; link = LIST_NEXT(link, list))
+		supply_tell(link);
 }
 
 /**
@@ -350,6 +381,7 @@ static void link_remove(struct link *link)
 
 	if (peer)
 		peer_renew(peer);
+	supply_configure(link, NULL);
 	event_free(link->timer);
 	LIST_REMOVE(link, list);
 	free(link);
@@ -385,9 +417,12 @@ void links_configure(const struct config *config)
 		else
 			link->keep = false;
 	}
-	for (i = 0; i < config->nlinks; i++)
+	for (i = 0; i < config->nlinks; i++) {
 		if (!link_find(config->links[i].name))
 			link_add(&config->links[i]);
+		supply_configure(link_find(config->links[i].name),
+				 config_kme(config, config->links[i].supply));
+	}
 }
 
 static int take_event(const struct qkd_event *event, void *arg)
@@ -407,6 +442,9 @@ static int take_event(const struct qkd_event *event, void *arg)
 	case QKD_EVENT_TYPE_MACSEC_SA_DEL:
 	case QKD_EVENT_TYPE_MACSEC_FAILED:
 		macsec_soon();
+		break;
+	case QKD_EVENT_TYPE_WG_NEW ... QKD_EVENT_TYPE_WG_BLOCKED:
+		wireguard_soon();
 	}
 	return 0;
 }
@@ -458,6 +496,7 @@ void links_stop(void)
 	struct link *link;
 
 	while ((link = LIST_FIRST(&links))) {
+		supply_configure(link, NULL);
 		event_free(link->timer);
 		LIST_REMOVE(link, list);
 		free(link);

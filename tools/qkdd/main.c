@@ -1,47 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* qkdd: agrees with its peers on what their QKD links hold. */
 #include <errno.h>
-#include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <time.h>
 
 #include <systemd/sd-daemon.h>
 
+#include "../../lib/etsi014/etsi014.h"
 #include "qkdd.h"
 
 #define CONFIG "/etc/qkd/qkdd.conf"
 
-enum { EXIT_OK, EXIT_FAILED, EXIT_USAGE };
-
-struct event_base *base;
 struct qkd_ctx *ctx;
 
-static const char *path = CONFIG;
+static const char *path;
 static struct event *status_event;
-
-static const char help[] = "Usage: qkdd [ -c FILE ]\n"
-			   "       qkdd --check-config [ FILE ]\n"
-			   "       qkdd { -V | -h }\n"
-			   "The configuration is " CONFIG
-			   " unless FILE is given.\n";
-
-/**
- * now_ms - time since boot, suspend included
- */
-int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
-}
 
 /**
  * status_changed - tell systemd how we are, when the present event is done
@@ -56,7 +30,8 @@ void status_changed(void)
 
 static void on_status(evutil_socket_t fd, short what, void *arg)
 {
-	unsigned int up, links, connected = 0, all = 0;
+	unsigned int up, links, wrong, connected = 0, all = 0;
+	char supply[64] = "";
 	struct peer *peer;
 
 	(void)fd;
@@ -66,25 +41,12 @@ static void on_status(evutil_socket_t fd, short what, void *arg)
 		all++;
 		connected += !!peer->conn;
 	}
-	links_count(&up, &links);
-	sd_notifyf(0, "STATUS=%u of %u peers connected, %u of %u links up",
-		   connected, all, up, links);
-}
-
-static void on_watchdog(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	(void)arg;
-	sd_notify(0, "WATCHDOG=1");
-}
-
-static void on_stop(evutil_socket_t signal, short what, void *arg)
-{
-	(void)signal;
-	(void)what;
-	(void)arg;
-	event_base_loopbreak(base);
+	links_count(&up, &links, &wrong);
+	if (wrong)
+		snprintf(supply, sizeof(supply), ", supply of %u is wrong",
+			 wrong);
+	sd_notifyf(0, "STATUS=%u of %u peers connected, %u of %u links up%s",
+		   connected, all, up, links, supply);
 }
 
 /* All or nothing: what is wrong with it was said. */
@@ -98,6 +60,7 @@ static bool configure(void)
 		links_configure(config);
 		macsecs_configure(config);
 		mkas_configure(config);
+		wireguards_configure(config);
 	}
 	config_free(config);
 	return tls;
@@ -115,32 +78,12 @@ static void on_reload(evutil_socket_t signal, short what, void *arg)
 	status_changed();
 }
 
-static struct event *persist(evutil_socket_t signal, event_callback_fn fn,
-			     uint64_t usec)
+static void on_tell(evutil_socket_t signal, short what, void *arg)
 {
-	struct timeval tv = { usec / 1000000, usec % 1000000 };
-	short what = EV_PERSIST | (signal < 0 ? 0 : EV_SIGNAL);
-	struct event *event = event_new(base, signal, what, fn, NULL);
-
-	if (event && !event_add(event, usec ? &tv : NULL))
-		return event;
-	log_error("out of memory");
-	exit(EXIT_FAILED);
-}
-
-/* No core dump, no swap, no files that others can read. */
-static void withdraw(void)
-{
-	struct rlimit limit;
-
-	umask(077);
-	signal(SIGPIPE, SIG_IGN);
-	prctl(PR_SET_DUMPABLE, 0);
-	/* under a limit allocations would fail later on */
-	if (getrlimit(RLIMIT_MEMLOCK, &limit) ||
-	    limit.rlim_cur != RLIM_INFINITY ||
-	    mlockall(MCL_CURRENT | MCL_FUTURE))
-		log_info("memory is not locked: set LimitMEMLOCK=infinity");
+	(void)signal;
+	(void)what;
+	(void)arg;
+	links_tell();
 }
 
 static bool open_kernel(void)
@@ -156,22 +99,18 @@ static bool open_kernel(void)
 
 static int run(void)
 {
-	struct event *events[4] = {};
-	uint64_t watchdog = 0;
-	size_t i;
-
-	withdraw();
-	base = event_base_new();
-	if (!base || !open_kernel() || links_start())
+	if (!daemon_begin())
+		return EXIT_FAILED;
+	if (etsi014_init()) {
+		log_error("libcurl cannot start");
+		return EXIT_FAILED;
+	}
+	if (!open_kernel() || links_start())
 		return EXIT_FAILED;
 	status_event = evtimer_new(base, on_status, NULL);
 	if (!configure())
 		return EXIT_FAILED;
-	events[0] = persist(SIGTERM, on_stop, 0);
-	events[1] = persist(SIGINT, on_stop, 0);
-	events[2] = persist(SIGHUP, on_reload, 0);
-	if (sd_watchdog_enabled(0, &watchdog) > 0)
-		events[3] = persist(-1, on_watchdog, watchdog / 2);
+	daemon_listen(on_reload, on_tell);
 	sd_notify(0, "READY=1");
 	status_changed();
 	event_base_dispatch(base);
@@ -180,12 +119,10 @@ static int run(void)
 	peers_stop();
 	macsecs_stop();
 	mkas_stop();
+	wireguards_stop();
 	links_stop();
-	for (i = 0; i < ARRAY_SIZE(events); i++)
-		if (events[i])
-			event_free(events[i]);
 	event_free(status_event);
-	event_base_free(base);
+	daemon_end();
 	qkd_close(ctx);
 	return EXIT_OK;
 }
@@ -198,45 +135,16 @@ static int check_config(void)
 
 	tls_free(tls);
 	config_free(config);
-	if (good)
-		printf("%s is good\n", path);
-	return good ? EXIT_OK : EXIT_FAILED;
+	return config_checked(path, good);
 }
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "check-config", no_argument, NULL, 'C' },
-		{ "version", no_argument, NULL, 'V' },
-		{ "help", no_argument, NULL, 'h' },
-		{},
-	};
-	bool check = false;
-	int option;
+	struct command_line line = { .name = "qkdd", .path = CONFIG };
+	int status = command_line_parse(&line, argc, argv);
 
-	while ((option = getopt_long(argc, argv, "c:Vh", options, NULL)) >= 0) {
-		switch (option) {
-		case 'c':
-			path = optarg;
-			break;
-		case 'C':
-			check = true;
-			break;
-		case 'V':
-			return puts("qkdd, " VERSION) < 0;
-		case 'h':
-			return fputs(help, stdout) < 0;
-		default:
-			fputs(help, stderr);
-			return EXIT_USAGE;
-		}
-	}
-	if (check && optind < argc)
-		path = argv[optind++];
-	if (optind < argc) {
-		fputs(help, stderr);
-		return EXIT_USAGE;
-	}
-	return check ? check_config() : run();
+	if (status >= 0)
+		return status;
+	path = line.path;
+	return line.check ? check_config() : run();
 }

@@ -27,7 +27,7 @@ struct listener {
 
 struct peers peers = LIST_HEAD_INITIALIZER(peers);
 
-static struct listener listeners[LISTEN_MAX];
+static struct listener listeners[INI_ADDRESSES];
 
 /**
  * peer_find - the peer of a name
@@ -169,8 +169,8 @@ static bool config_has(const struct config *config, const char *address)
 {
 	size_t i;
 
-	for (i = 0; i < config->nlisten; i++)
-		if (!strcmp(config->listen[i], address))
+	for (i = 0; i < config->listen.n; i++)
+		if (!strcmp(config->listen.list[i], address))
 			return true;
 	return false;
 }
@@ -179,7 +179,7 @@ static void listen_at(const char *address)
 {
 	struct listener *l, *unused = NULL;
 
-	for (l = listeners; l < listeners + LISTEN_MAX; l++) {
+	for (l = listeners; l < listeners + INI_ADDRESSES; l++) {
 		if (!strcmp(l->address, address))
 			return;
 		if (!*l->address && !unused)
@@ -260,11 +260,11 @@ void peers_configure(const struct config *config, struct tls *tls)
 	size_t i;
 
 	channel_become(config->name, tls);
-	for (l = listeners; l < listeners + LISTEN_MAX; l++)
+	for (l = listeners; l < listeners + INI_ADDRESSES; l++)
 		if (*l->address && !config_has(config, l->address))
 			listener_stop(l);
-	for (i = 0; i < config->nlisten; i++)
-		listen_at(config->listen[i]);
+	for (i = 0; i < config->listen.n; i++)
+		listen_at(config->listen.list[i]);
 	update_peers(config);
 }
 
@@ -277,7 +277,7 @@ void peers_stop(void)
 	struct listener *l;
 	struct peer *peer;
 
-	for (l = listeners; l < listeners + LISTEN_MAX; l++)
+	for (l = listeners; l < listeners + INI_ADDRESSES; l++)
 		listener_stop(l);
 	for (peer = LIST_FIRST(&peers); peer; peer = LIST_NEXT(peer, list))
 		if (peer->conn)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "qkdd.h"
+#include "supply.h"
 
 #define VERSION_1 1
 #define LENGTH_LEN 4
@@ -15,6 +16,7 @@ enum kind {
 	FIELD_NUMBER, /* of @size bytes, big-endian, from @min to @max */
 	FIELD_BYTES, /* @size of them */
 	FIELD_NAME, /* a byte with its length, and as many */
+	FIELD_IDS, /* a byte with their number, then each as a name */
 };
 
 /**
@@ -131,6 +133,42 @@ static const struct field mka_fields[] = {
 	BYTES(cak2), NUMBER(secured, 0, 3), NUMBER(active, 0, MKA_PORTS),
 };
 
+static const struct field supply_fields[] = {
+	BLOCK_FIELDS,
+	NUMBER(length, 1, UINT32_MAX),
+	NUMBER(number, 1, UINT64_MAX),
+	NUMBER(key_size, 1, 8192),
+	FIELD(IDS, nids, 1, SUPPLY_KEYS_MAX),
+};
+
+static const struct field supplied_fields[] = {
+	BLOCK_FIELDS,
+	NUMBER(number, 1, UINT64_MAX),
+	NUMBER(supply_answer, SUPPLY_WRITTEN, SUPPLY_ELSEWHERE),
+};
+
+static const struct field supplier_fields[] = {
+	NAME(link),
+	NAME(hello),
+};
+
+#define PSK_FIELDS NAME(link), NAME(device), BYTES(key_id)
+
+static const struct field wireguard_fields[] = {
+	NAME(link),
+	NAME(device),
+	NUMBER(ready, 0, 1),
+};
+
+static const struct field psk_fields[] = {
+	PSK_FIELDS,
+};
+
+static const struct field psk_answer_fields[] = {
+	PSK_FIELDS,
+	NUMBER(answer, ANSWER_INSTALLED, ANSWER_REFUSED),
+};
+
 struct shape {
 	const struct field *fields;
 	size_t n;
@@ -152,6 +190,12 @@ static const struct shape shapes[] = {
 	[MSG_SWITCH] = { sak_fields, ARRAY_SIZE(sak_fields) },
 	[MSG_DRAINED] = { sak_fields, ARRAY_SIZE(sak_fields) },
 	[MSG_MKA] = { mka_fields, ARRAY_SIZE(mka_fields) },
+	[MSG_SUPPLY] = { supply_fields, ARRAY_SIZE(supply_fields) },
+	[MSG_SUPPLIED] = { supplied_fields, ARRAY_SIZE(supplied_fields) },
+	[MSG_SUPPLIER] = { supplier_fields, ARRAY_SIZE(supplier_fields) },
+	[MSG_WIREGUARD] = { wireguard_fields, ARRAY_SIZE(wireguard_fields) },
+	[MSG_PSK] = { psk_fields, ARRAY_SIZE(psk_fields) },
+	[MSG_PSK_ANSWER] = { psk_answer_fields, ARRAY_SIZE(psk_answer_fields) },
 };
 
 /* Members that are numbers have 1, 2, 4 or 8 bytes. */
@@ -220,6 +264,10 @@ static uint8_t *pack_field(const struct field *f, const struct msg *msg,
 		*p++ = length;
 		memcpy(p, member, length);
 		return p + length;
+	case FIELD_IDS:
+		*p++ = msg->nids;
+		memcpy(p, msg->ids, msg->ids_size);
+		return p + msg->ids_size;
 	}
 	return p;
 }
@@ -257,6 +305,27 @@ static bool name_is_plain(const uint8_t *p, size_t length)
 	return length > 0;
 }
 
+/* They stay where they are. Returns the bytes that they took, or 0. */
+static size_t unpack_ids(const struct field *f, struct msg *msg,
+			 const uint8_t *p, size_t left)
+{
+	size_t took = 1;
+	unsigned int i;
+
+	if (!left || p[0] < f->min || p[0] > f->max)
+		return 0;
+	for (i = 0; i < p[0]; i++) {
+		if (took >= left || p[took] >= left - took ||
+		    !name_is_plain(p + took + 1, p[took]))
+			return 0;
+		took += 1 + p[took];
+	}
+	msg->nids = p[0];
+	msg->ids = p + 1;
+	msg->ids_size = took - 1;
+	return took;
+}
+
 /* Returns the bytes that the field took, or 0. */
 static size_t unpack_field(const struct field *f, struct msg *msg,
 			   const uint8_t *p, size_t left)
@@ -273,6 +342,8 @@ static size_t unpack_field(const struct field *f, struct msg *msg,
 		member[p[0]] = '\0';
 		return 1 + p[0];
 	}
+	if (f->kind == FIELD_IDS)
+		return unpack_ids(f, msg, p, left);
 	if (left < size)
 		return 0;
 	if (f->kind == FIELD_BYTES) {
@@ -306,6 +377,8 @@ static bool unpack_fields(const struct field *fields, size_t n, struct msg *msg,
  * @msg: out
  * @frame: bytes that came
  * @size: in: their number; out: those of the message, 0 if more must come
+ *
+ * IDs stay in the frame: @msg points there.
  *
  * Return: NULL, or what is wrong with the message.
  */

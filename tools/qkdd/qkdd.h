@@ -17,9 +17,12 @@
 #include <net/if.h>
 #include <sys/queue.h>
 
-#include <event2/event.h>
 #include <openssl/ssl.h>
 #include <qkd/qkd.h>
+
+#include "../common/daemon.h"
+#include "../common/ini.h"
+#include "../common/log.h"
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -28,14 +31,6 @@
 #define NONCE_LEN 16
 #define STREAMS 4
 #define AN_COUNT 4
-#define LISTEN_MAX 8
-
-/* log.c */
-void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void complain(const char *name, unsigned int *said, unsigned int what,
-	      bool wrong, const char *format, ...)
-	__attribute__((format(printf, 5, 6)));
 
 /* config.c */
 
@@ -62,12 +57,70 @@ struct peer_config {
  * @name: of the kernel's link
  * @peer: who has its other end
  * @shared_name: what both daemons call it
+ * @supply: name of the KME that supplies it, or ""
  * @line: where the section begins
  */
 struct link_config {
 	char name[QKD_NAME_LEN + 1];
 	char peer[NAME_LEN + 1];
 	char shared_name[NAME_LEN + 1];
+	char supply[NAME_LEN + 1];
+	int line;
+};
+
+#define KME_ANY_HOPS UINT32_MAX
+
+/**
+ * struct kme_config - a section [kme NAME]
+ * @name: ours for it
+ * @type: protocol
+ * @url: where it is
+ * @ca: path of the certificates that sign its own
+ * @certificate: path of our certificate, which names our SAE
+ * @key: path of its private key, or a PKCS#11 URI
+ * @certificate_name: name in the KME's certificate, or ""
+ * @sae: ID of our SAE, or ""
+ * @peer_sae: ID of the SAE at the other end
+ * @psk: skip: path of the pre-shared key
+ * @psk_identity: skip: what it is called
+ * @extension_mandatory: JSON, or ""
+ * @extension_optional: likewise
+ * @batch: keys of a block
+ * @key_size: of a key, in bits
+ * @connect_timeout: ms until there is a connection
+ * @timeout: ms until there is an answer
+ * @max_bps: etsi004: key rate in bit/s
+ * @min_bps: likewise
+ * @jitter: of it, likewise
+ * @priority: etsi004: of its streams
+ * @ttl: etsi004: ms for which the KME shall keep what nobody fetches
+ * @max_hops: etsi004: nodes that may have seen a key, or KME_ANY_HOPS
+ * @line: where the section begins
+ */
+struct kme_config {
+	char name[NAME_LEN + 1];
+	char type[16];
+	char url[256];
+	char ca[256];
+	char certificate[256];
+	char key[512];
+	char certificate_name[256];
+	char sae[256];
+	char peer_sae[256];
+	char psk[256];
+	char psk_identity[128];
+	char extension_mandatory[1000];
+	char extension_optional[1000];
+	uint32_t batch;
+	uint32_t key_size;
+	uint32_t connect_timeout;
+	uint32_t timeout;
+	uint32_t max_bps;
+	uint32_t min_bps;
+	uint32_t jitter;
+	uint32_t priority;
+	uint32_t ttl;
+	uint32_t max_hops;
 	int line;
 };
 
@@ -118,6 +171,26 @@ struct mka_config {
 };
 
 /**
+ * struct wireguard_config - a section [wireguard DEVICE]
+ * @device: WireGuard device of the kernel
+ * @peer: public key of its peer
+ * @link: name of the link whose keys it gets; also in [link NAME]
+ * @shared_name: what both daemons call it
+ * @rekey_time: ms until the next preshared key
+ * @max_time: ms after which the kernel blocks the peer
+ * @line: where the section begins
+ */
+struct wireguard_config {
+	char device[IF_NAMESIZE];
+	uint8_t peer[QKD_WG_KEY_LEN];
+	char link[QKD_NAME_LEN + 1];
+	char shared_name[NAME_LEN + 1];
+	uint32_t rekey_time;
+	uint32_t max_time;
+	int line;
+};
+
+/**
  * struct config - the configuration file
  * @path: of the file
  * @name: what this daemon calls itself
@@ -125,15 +198,18 @@ struct mka_config {
  * @certificate: path of our certificate chain, or ""
  * @key: path of its private key, or ""
  * @listen: addresses to listen on
- * @nlisten: their number
  * @peers: the peers
  * @npeers: their number
  * @links: the links
  * @nlinks: their number
+ * @kmes: the KMEs
+ * @nkmes: their number
  * @macsecs: the macsec devices
  * @nmacsecs: their number
  * @mkas: the bonds of macsec devices that MKA runs
  * @nmkas: their number
+ * @wireguards: the peers of WireGuard devices
+ * @nwireguards: their number
  */
 struct config {
 	const char *path;
@@ -141,19 +217,24 @@ struct config {
 	char ca[256];
 	char certificate[256];
 	char key[256];
-	char listen[LISTEN_MAX][ADDRESS_LEN + 1];
-	size_t nlisten;
+	struct ini_addresses listen;
 	struct peer_config *peers;
 	size_t npeers;
 	struct link_config *links;
 	size_t nlinks;
+	struct kme_config *kmes;
+	size_t nkmes;
 	struct macsec_config *macsecs;
 	size_t nmacsecs;
 	struct mka_config *mkas;
 	size_t nmkas;
+	struct wireguard_config *wireguards;
+	size_t nwireguards;
 };
 
 struct config *config_read(const char *path);
+const struct kme_config *config_kme(const struct config *config,
+				    const char *name);
 void config_free(struct config *config);
 
 /* tls.c */
@@ -167,7 +248,8 @@ const char *tls_peer(SSL *ssl);
 const char *tls_error(SSL *ssl);
 
 /* proto.c */
-#define FRAME_MAX 1024 /* bytes of a message, its length included */
+#define FRAME_MAX 16384 /* bytes of a message, its length included */
+#define IDS_MAX (FRAME_MAX - 512) /* bytes of the IDs of a message */
 
 enum msg_type {
 	MSG_HELLO = 1,
@@ -185,7 +267,13 @@ enum msg_type {
 	MSG_SWITCH,
 	MSG_DRAINED,
 	MSG_MKA,
-	MSG_LAST = MSG_MKA,
+	MSG_SUPPLY,
+	MSG_SUPPLIED,
+	MSG_SUPPLIER,
+	MSG_WIREGUARD,
+	MSG_PSK,
+	MSG_PSK_ANSWER,
+	MSG_LAST = MSG_PSK_ANSWER,
 };
 
 enum link_kind {
@@ -196,6 +284,13 @@ enum link_kind {
 enum sak_answer {
 	ANSWER_INSTALLED = 1,
 	ANSWER_REFUSED,
+};
+
+enum supply_answer {
+	SUPPLY_WRITTEN = 1,
+	SUPPLY_REFUSED,
+	SUPPLY_LATER,
+	SUPPLY_ELSEWHERE,
 };
 
 /**
@@ -223,17 +318,25 @@ enum sak_answer {
  * @length: of a block
  * @tag: of a block
  * @verdict: enum qkd_verdict
- * @device: shared name of a macsec device, or of a bond
+ * @device: shared name of a macsec device, a bond or a WireGuard peer
  * @sci: of the end that sends under the SAK
  * @suite: enum qkd_macsec_suite of the sender's device
- * @ready: it takes SAKs
+ * @ready: it takes SAKs, or preshared keys
  * @an: association number
- * @key_id: of the SAK
+ * @key_id: of the SAK or preshared key
  * @answer: enum sak_answer
  * @cak1: key ID of port 1's CAK, zero for none
  * @cak2: of port 2's
  * @secured: ports on which MKA has installed SAs, a bit each
  * @active: port that frames are sent by, or 0
+ * @number: of a block whose keys a KME has
+ * @key_size: bytes of each
+ * @nids: how many keys
+ * @ids: their IDs, each a byte with its length, and as many; not in this structure,
+ *	but in the frame or at the sender's
+ * @ids_size: bytes of that
+ * @supply_answer: enum supply_answer
+ * @hello: what the supplier of the receiver's end has to know
  */
 struct msg {
 	uint8_t type;
@@ -270,6 +373,13 @@ struct msg {
 	uint8_t cak2[QKD_KEY_ID_LEN];
 	uint8_t secured;
 	uint8_t active;
+	uint64_t number;
+	uint32_t key_size;
+	uint8_t nids;
+	const uint8_t *ids;
+	size_t ids_size;
+	uint8_t supply_answer;
+	char hello[NAME_LEN + 1];
 };
 
 size_t msg_pack(const struct msg *msg, uint8_t frame[FRAME_MAX]);
@@ -363,6 +473,7 @@ struct stream {
  * @offer_at: when she may offer next, CLOCK_BOOTTIME in ms
  * @differs: since when a driver's generations have differed, or 0
  * @said: complaints about this link that were logged, enum complaint
+ * @supply: where its key comes from, or NULL
  * @stream: by enum qkd_stream
  * @keep: found in the new configuration, while one is loaded
  */
@@ -380,6 +491,7 @@ struct link {
 	int64_t offer_at;
 	int64_t differs;
 	unsigned int said;
+	struct supply *supply;
 	struct stream stream[STREAMS];
 	bool keep;
 };
@@ -391,6 +503,7 @@ enum complaint {
 	SAID_DIFFERS = 1 << 3,
 	SAID_BEGIN = 1 << 4,
 	SAID_BLOCK = 1 << 5,
+	SAID_SUPPLY = 1 << 6,
 };
 
 void links_configure(const struct config *config);
@@ -399,7 +512,8 @@ void links_stop(void);
 void links_connected(const struct peer *peer);
 void links_disconnected(const struct peer *peer);
 void links_message(struct peer *peer, const struct msg *msg);
-void links_count(unsigned int *up, unsigned int *all);
+void links_count(unsigned int *up, unsigned int *all, unsigned int *wrong);
+void links_tell(void);
 struct link *link_find(const char *name);
 void link_refresh(struct link *link);
 void link_soon(struct link *link);
@@ -421,6 +535,16 @@ void gen_message(struct link *link, const struct msg *msg);
 /* block.c */
 bool block_tick(struct link *link);
 void block_message(struct link *link, struct peer *peer, const struct msg *msg);
+
+/* supply.c */
+void supply_configure(struct link *link, const struct kme_config *kme);
+void supply_tick(struct link *link);
+void supply_drop(struct link *link);
+void supply_message(struct link *link, struct peer *peer,
+		    const struct msg *msg);
+void supply_hello(struct link *link, const struct msg *msg);
+bool supply_wrong(const struct link *link);
+void supply_tell(const struct link *link);
 
 /* macsec.c */
 
@@ -679,11 +803,81 @@ void mkas_stop(void);
 void mkas_disconnected(const struct link *link);
 void mka_message(struct link *link, const struct msg *msg);
 
+/* wireguard.c */
+
+enum wg_step {
+	WG_IDLE,
+	WG_HOLDING, /* the module allocates it */
+	WG_OFFERED, /* the peer has not answered */
+	WG_INSTALLING, /* the module installs it */
+};
+
+/**
+ * struct wireguard - a peer of a WireGuard device of the configuration
+ * @list: all peers
+ * @config: its section
+ * @ifindex: of the kernel's device, 0 if there is none
+ * @here: the module has it, with our link; @now counts
+ * @now: as the module showed it last
+ * @number: of the request that the module is at, or 0
+ * @shown: what the peer was told last
+ * @there: what he has told; type 0 if nothing
+ * @step: alice: of the next key
+ * @offered: its ID
+ * @offered_at: when the peer was asked last, as now_ms()
+ * @refused: ID of one that the peer did not take
+ * @retry_at: no new one before
+ * @agreed: on this connection the peer has said that he has the key in use
+ * @lost: he does not
+ * @wanted: bob: the peer waits for an answer about @want
+ * @want: key ID that she asked for last
+ * @given: it was answered that this is installed
+ * @said: complaints that were logged, enum wg_complaint
+ * @keep: found in the new configuration, while one is loaded
+ */
+struct wireguard {
+	LIST_ENTRY(wireguard) list;
+	struct wireguard_config config;
+	uint32_t ifindex;
+	bool here;
+	struct qkd_wg now;
+	uint64_t number;
+	struct msg shown;
+	struct msg there;
+	enum wg_step step;
+	uint8_t offered[QKD_KEY_ID_LEN];
+	int64_t offered_at;
+	uint8_t refused[QKD_KEY_ID_LEN];
+	int64_t retry_at;
+	bool agreed;
+	bool lost;
+	bool wanted;
+	uint8_t want[QKD_KEY_ID_LEN];
+	bool given;
+	unsigned int said;
+	bool keep;
+};
+
+enum wg_complaint {
+	SAID_WG_LINK = 1 << 0,
+	SAID_WG_KEY = 1 << 1,
+	SAID_WG_REFUSED = 1 << 2,
+	SAID_WG_HANDSHAKE = 1 << 3,
+};
+
+#define wg_complain(wg, what, wrong, ...) \
+	complain((wg)->config.device, &(wg)->said, (what), (wrong), __VA_ARGS__)
+
+void wireguards_configure(const struct config *config);
+void wireguards_stop(void);
+void wireguards_disconnected(const struct link *link);
+void wireguard_message(struct link *link, struct peer *peer,
+		       const struct msg *msg);
+void wireguard_soon(void);
+
 /* main.c */
-extern struct event_base *base;
 extern struct qkd_ctx *ctx;
 
-int64_t now_ms(void);
 void status_changed(void);
 
 #endif /* QKDD_H */

@@ -8,13 +8,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
+#include "../common/private.h"
 #include "qkdd.h"
 
 #define SUITE "TLS_AES_256_GCM_SHA384"
@@ -95,34 +95,6 @@ static int find_psk(SSL *ssl, const unsigned char *id, size_t length,
 	SSL_set_app_data(ssl, peer);
 	*session = SSL_SESSION_dup(peer->psk);
 	return *session != NULL;
-}
-
-/* A secret is for its owner alone: root or us. */
-static int open_private(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st)) {
-		log_error("%s: %s", path, strerror(errno));
-		goto fail;
-	}
-	if (!S_ISREG(st.st_mode)) {
-		log_error("%s: it is no regular file", path);
-		goto fail;
-	}
-	if (st.st_mode & 077 || (st.st_uid && st.st_uid != geteuid())) {
-		log_error(
-			"%s: others than its owner can get at it, or the owner is neither root nor us: chown, chmod 600",
-			path);
-		goto fail;
-	}
-	return fd;
-
-fail:
-	if (fd >= 0)
-		close(fd);
-	return -1;
 }
 
 /* Returns the bytes that the text stands for, or -1. */

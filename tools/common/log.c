@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* One line for each thing, on stderr; with its priority for the journal. */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <syslog.h>
 
-#include "qkdd.h"
+#include "log.h"
 
 static void log_line(int priority, const char *format, va_list ap)
 {
@@ -15,7 +16,8 @@ static void log_line(int priority, const char *format, va_list ap)
 	if (getenv("JOURNAL_STREAM"))
 		fprintf(stderr, "<%d>%s\n", priority, line);
 	else
-		fprintf(stderr, "qkdd: %s\n", line);
+		fprintf(stderr, "%s: %s\n", program_invocation_short_name,
+			line);
 }
 
 /**
