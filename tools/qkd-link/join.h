@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Two connections join the ends: the classical channel (talk.h), and light. Light
+ * goes from Alice to Bob in frames; to a dark one Bob answers what he is ready for.
+ */
+#ifndef QKD_LINK_JOIN_H
+#define QKD_LINK_JOIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "buffer.h"
+
+/**
+ * struct join - how the ends meet
+ * @listener: socket, or -1: this end connects to @address
+ * @talk, @light: sockets, or -1
+ */
+struct join {
+	bool listens;
+	char address[128];
+	int listener;
+	int talk;
+	int light;
+};
+
+/* Listens, if it is to. An error was said. */
+int join_open(struct join *join, bool listens, const char *address);
+/* Both connections, within @ms. -ETIMEDOUT, -EINTR and others. */
+int join_meet(struct join *join, int ms);
+/* Both are closed. */
+void join_part(struct join *join);
+void join_close(struct join *join);
+
+enum frame {
+	FRAME_DARK, /* no light; Bob answers */
+	FRAME_BLOCK, /* a block begins: TALK_BLOCK follows on the other connection */
+	FRAME_TRAIN, /* light */
+	FRAME_END, /* Alice has no more blocks */
+	FRAMES,
+};
+
+/* What Bob answers: bits. */
+#define BOB_READY 1 /* his streams take key */
+#define BOB_NEEDS 2 /* and have room */
+#define BOB_STOPPED 4 /* his key of the tags is at its low mark */
+
+/* @clock: of the link, in seconds. */
+int light_send(int fd, enum frame frame, double clock,
+	       const struct buffer *train);
+int light_recv(int fd, enum frame *frame, double *clock, struct buffer *train,
+	       int ms);
+int light_answer(int fd, uint8_t status);
+int light_answered(int fd, uint8_t *status, int ms);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Bounds on what Eve may know, of counts or of what is expected of them. */
+#ifndef QKD_LINK_PROOF_H
+#define QKD_LINK_PROOF_H
+
+#include "rate.h"
+
+/**
+ * struct seen - struct counts in real numbers: of a block, or per pulse
+ * @qber: of the sifted key
+ */
+struct seen {
+	double pulses;
+	double clicks[BASES][INTENSITIES];
+	double errors[BASES][INTENSITIES];
+	double chsh[2][2][2];
+	double visibility[2];
+	double inconclusive;
+	double qber;
+};
+
+/**
+ * struct bound - what is secret of the sifted key before it is reconciled
+ * @bits: lower bound; 0 or less: none
+ * @cost: bits that the finite key costs besides
+ * @reason: why there are none, or NULL
+ * @single, @phase_error: of struct secret
+ * @proof: what this rests on
+ */
+struct bound {
+	double bits;
+	double cost;
+	const char *reason;
+	const char *proof;
+	double single;
+	double phase_error;
+};
+
+/* Bits of sifted key in @seen. */
+double seen_sifted(const struct model *model, const struct seen *seen);
+/* @finite: with the epsilons of the model, where the protocol has such a bound; else of
+ * infinitely many pulses in these proportions. */
+void proof_bound(const struct model *model, const struct seen *seen,
+		 bool finite, struct bound *bound);
+/* S of these coincidences, or 0 if one of the four settings has none. */
+double seen_chsh(const struct seen *seen);
+/* What is seen of @pulses pulses where all is as expected. */
+void rate_seen(const struct model *model, const struct expected *expected,
+	       double pulses, struct seen *seen);
+/* Share of slots of COW's interferometer, per symbol, in which two full slots meet. */
+double cow_meetings(const struct model *model);
+
+#endif

@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Sifting: Bob tells, Alice answers. What a click is told and answered as is the
+ * protocol's; bits of the key are in neither.
+ *
+ * Told: first slot (8), slots (8), inconclusive clicks (varint), clicks (varint);
+ * of each: 8 times the slots since the last one, plus what is told (varint).
+ * Answer: first slot (8), slots (8), pulses sent, by basis and kind (varints),
+ * clicks (varint); of each what is answered, two in a byte, the first in its low half.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+
+#include "light.h"
+
+#define TELLS 8
+#define ROUNDING 1e-9 /* of shares that sum to 1 */
+
+/**
+ * struct sifting - a train's part, until it is known to be good
+ * @click: slot, and what was told of it
+ * @answer: to each of them
+ */
+struct sifting {
+	struct sifted sifted;
+	struct click *click;
+	uint8_t *answer;
+	size_t count;
+};
+
+static int sifting_init(struct sifting *sifting, size_t count)
+{
+	sifting->count = count;
+	sifting->click = calloc(count + 1, sizeof(*sifting->click));
+	sifting->answer = calloc(count + 1, 1);
+	if (!sifting->click || !sifting->answer)
+		return -ENOMEM;
+	return bits_init(&sifting->sifted.key, 0);
+}
+
+static void sifting_free(struct sifting *sifting)
+{
+	bits_free(&sifting->sifted.key);
+	OPENSSL_clear_free(sifting->click,
+			   (sifting->count + 1) * sizeof(*sifting->click));
+	free(sifting->answer);
+}
+
+/* Both ends count alike, from what was told and answered. */
+static int sifting_count(struct sifting *sifting, const struct click *click,
+			 const struct protocol_light *light)
+{
+	struct sifted *sifted = &sifting->sifted;
+	size_t i;
+	int key;
+
+	for (i = 0; i < sifting->count; i++, click++) {
+		key = light->count(&sifted->counts, click->tell,
+				   sifting->answer[i]);
+		if (key < 0)
+			return key;
+		if (key && bits_push(&sifted->key, click->bit))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void add(uint64_t *to, const uint64_t *from, size_t count)
+{
+	while (count--)
+		*to++ += *from++;
+}
+
+/* All of struct counts is numbers that add up. */
+static int sifting_commit(const struct sifting *sifting, struct sifted *sifted)
+{
+	_Static_assert(sizeof(struct counts) % sizeof(uint64_t) == 0,
+		       "counts are 64 bits each");
+	if (bits_append(&sifted->key, &sifting->sifted.key))
+		return -ENOMEM;
+	add((uint64_t *)&sifted->counts,
+	    (const uint64_t *)&sifting->sifted.counts,
+	    sizeof(struct counts) / sizeof(uint64_t));
+	return 0;
+}
+
+/* ---- Bob tells ---- */
+
+int sift_tell(struct receiver *receiver, struct buffer *told)
+{
+	const struct click *click = receiver->click;
+	uint64_t last = receiver->start;
+	size_t i;
+
+	if (!receiver->pending)
+		return -EINVAL;
+	buffer_reset(told);
+	buffer_put_number(told, receiver->start, 8);
+	buffer_put_number(told, receiver->slots, 8);
+	buffer_put_varint(told, receiver->inconclusive);
+	buffer_put_varint(told, receiver->clicks);
+	for (i = 0; i < receiver->clicks; i++, click++) {
+		buffer_put_varint(told,
+				  (click->slot - last) * TELLS + click->tell);
+		last = click->slot;
+	}
+	return told->bad;
+}
+
+/* ---- Alice answers ---- */
+
+/* Clicks are in order, and one a slot, or one a gate of it. */
+static bool follows(const struct protocol_light *light,
+		    const struct click *click)
+{
+	if (click->slot != click[-1].slot)
+		return click->slot > click[-1].slot;
+	return light->symbols && click->tell / 2 > click[-1].tell / 2;
+}
+
+static int read_told(const struct emitter *emitter, struct buffer *told,
+		     struct sifting *sifting)
+{
+	uint64_t start = buffer_get_number(told, 8);
+	uint64_t slots = buffer_get_number(told, 8), slot = start, word;
+	uint64_t inconclusive = buffer_get_varint(told);
+	uint64_t count = buffer_get_varint(told);
+	size_t i;
+
+	if (told->bad || !emitter->pending || start != emitter->start ||
+	    slots != emitter->slots || inconclusive > slots ||
+	    (inconclusive && emitter->model.protocol != PROTOCOL_B92) ||
+	    count > told->size - told->at)
+		return told->bad ?: -EBADMSG;
+	if (sifting_init(sifting, count))
+		return -ENOMEM;
+	sifting->sifted.counts.pulses = slots;
+	sifting->sifted.counts.inconclusive = inconclusive;
+	for (i = 0; i < count; i++) {
+		word = buffer_get_varint(told);
+		if (word / TELLS >= start + slots - slot)
+			return -EBADMSG;
+		slot += word / TELLS;
+		sifting->click[i].slot = slot;
+		sifting->click[i].tell = word % TELLS;
+		if (i && !follows(emitter->light, &sifting->click[i]))
+			return -EBADMSG;
+	}
+	return buffer_done(told);
+}
+
+static int answer_all(struct emitter *emitter, struct sifting *sifting)
+{
+	struct click *click = sifting->click;
+	struct choice choice[CHOICES];
+	uint64_t slot[CHOICES];
+	size_t i, n, done;
+	unsigned int bit = 0;
+	int err = 0;
+
+	for (done = 0; !err && done < sifting->count; done += n) {
+		n = sifting->count - done;
+		n = n < CHOICES ? n : CHOICES;
+		for (i = 0; i < n; i++)
+			slot[i] = click[done + i].slot;
+		err = chooser_draw(&emitter->chooser, slot, n, choice);
+		for (i = 0; !err && i < n; i++, bit = 0) {
+			sifting->answer[done + i] = emitter->light->answer(
+				emitter, slot[i], click[done + i].tell,
+				&choice[i], &bit);
+			click[done + i].bit = bit;
+		}
+	}
+	OPENSSL_cleanse(choice, sizeof(choice));
+	return err;
+}
+
+/* Number @i of a table by basis and kind. */
+static uint64_t *cell(uint64_t table[BASES][INTENSITIES], unsigned int i)
+{
+	return &table[i / INTENSITIES][i % INTENSITIES];
+}
+
+#define CELLS (BASES * INTENSITIES)
+
+/* The least pulses of a kind: as many as there are clicks of it. */
+static uint64_t least_sent(struct counts *counts, unsigned int i, bool symbols)
+{
+	uint64_t least = *cell(counts->clicks, i), other;
+
+	if (!symbols)
+		return least;
+	/* Both bases look at the same symbols. */
+	if (i >= INTENSITIES)
+		return 0;
+	other = counts->clicks[BASIS_CHECK][i];
+	return least > other ? least : other;
+}
+
+/*
+ * How often she chose what. All choices of a train are never made, so these numbers
+ * are drawn as they would come out.
+ */
+static void draw_sent(struct emitter *emitter, struct counts *counts)
+{
+	const struct source *source = &emitter->model.source;
+	bool symbols = emitter->light->symbols;
+	bool one = symbols || emitter->model.protocol == PROTOCOL_B92;
+	double key = one ? 1 : source->key_basis, left = 1, p;
+	uint64_t pulses = counts->pulses, least, later = 0, *sent;
+	unsigned int i;
+
+	for (i = 0; i < CELLS; i++)
+		later += least_sent(counts, i, symbols);
+	for (i = 0; i < CELLS; i++) {
+		p = source->share[i % INTENSITIES] *
+		    (i < INTENSITIES ? key : 1 - key);
+		least = least_sent(counts, i, symbols);
+		later -= least;
+		sent = cell(counts->sent, i);
+		*sent = noise_binomial(&emitter->noise, pulses,
+				       p < left - ROUNDING ? p / left : 1,
+				       least, pulses - later);
+		pulses -= *sent;
+		left -= p;
+	}
+	if (symbols)
+		memcpy(counts->sent[BASIS_CHECK], counts->sent[BASIS_KEY],
+		       sizeof(counts->sent[BASIS_KEY]));
+}
+
+static int write_answer(const struct emitter *emitter, struct sifting *sifting,
+			struct buffer *answer)
+{
+	struct counts *counts = &sifting->sifted.counts;
+	size_t i;
+
+	buffer_reset(answer);
+	buffer_put_number(answer, emitter->start, 8);
+	buffer_put_number(answer, emitter->slots, 8);
+	for (i = 0; i < CELLS; i++)
+		buffer_put_varint(answer, *cell(counts->sent, i));
+	buffer_put_varint(answer, sifting->count);
+	/* There is room for one more, which is zero. */
+	for (i = 0; i < sifting->count; i += 2)
+		buffer_put_number(
+			answer,
+			sifting->answer[i] | sifting->answer[i + 1] << 4, 1);
+	return answer->bad;
+}
+
+int sift_answer(struct emitter *emitter, struct buffer *told,
+		struct buffer *answer, struct sifted *sifted)
+{
+	struct sifting sifting = { 0 };
+	int err;
+
+	err = read_told(emitter, told, &sifting)    ?:
+		      answer_all(emitter, &sifting) ?:
+		      sifting_count(&sifting, sifting.click, emitter->light);
+	emitter->outcome_at = 0;
+	if (!err) {
+		draw_sent(emitter, &sifting.sifted.counts);
+		err = write_answer(emitter, &sifting, answer) ?:
+			      sifting_commit(&sifting, sifted);
+	}
+	sifting_free(&sifting);
+	if (!err)
+		emitter_drop(emitter);
+	return err;
+}
+
+/* ---- Bob hears ---- */
+
+static int read_sent(const struct receiver *receiver, struct buffer *answer,
+		     struct counts *counts)
+{
+	uint64_t sum[BASES] = { 0 }, sent;
+	unsigned int basis, kind;
+
+	for (basis = 0; basis < BASES; basis++) {
+		for (kind = 0; kind < INTENSITIES; kind++) {
+			sent = buffer_get_varint(answer);
+			if (sent > receiver->slots)
+				return -EBADMSG;
+			counts->sent[basis][kind] = sent;
+			sum[basis] += sent;
+		}
+	}
+	if (receiver->light->symbols)
+		return sum[0] == receiver->slots && sum[1] == receiver->slots ?
+			       0 :
+			       -EBADMSG;
+	return sum[0] + sum[1] == receiver->slots ? 0 : -EBADMSG;
+}
+
+static int read_answer(const struct receiver *receiver, struct buffer *answer,
+		       struct sifting *sifting)
+{
+	uint64_t start = buffer_get_number(answer, 8);
+	uint64_t slots = buffer_get_number(answer, 8), count;
+	size_t i;
+	int err;
+
+	if (!receiver->pending || start != receiver->start ||
+	    slots != receiver->slots)
+		return answer->bad ?: -EBADMSG;
+	if (sifting_init(sifting, receiver->clicks))
+		return -ENOMEM;
+	sifting->sifted.counts.pulses = slots;
+	sifting->sifted.counts.inconclusive = receiver->inconclusive;
+	err = read_sent(receiver, answer, &sifting->sifted.counts);
+	count = buffer_get_varint(answer);
+	if (err || count != receiver->clicks)
+		return answer->bad ?: -EBADMSG;
+	for (i = 0; i < count; i += 2) {
+		uint8_t byte = buffer_get_number(answer, 1);
+
+		sifting->answer[i] = byte & 15;
+		sifting->answer[i + 1] = byte >> 4;
+	}
+	/* Of the half that is left over. */
+	if (sifting->answer[count])
+		return -EBADMSG;
+	return buffer_done(answer);
+}
+
+/* More clicks than pulses would turn every rate upside down. */
+static int check_clicks(struct counts *counts)
+{
+	unsigned int i;
+
+	for (i = 0; i < CELLS; i++)
+		if (*cell(counts->clicks, i) > *cell(counts->sent, i))
+			return -EBADMSG;
+	return 0;
+}
+
+int sift_finish(struct receiver *receiver, struct buffer *answer,
+		struct sifted *sifted)
+{
+	struct sifting sifting = { 0 };
+	int err;
+
+	err = read_answer(receiver, answer, &sifting) ?:
+		      sifting_count(&sifting, receiver->click, receiver->light) ?:
+		      check_clicks(&sifting.sifted.counts) ?:
+		      sifting_commit(&sifting, sifted);
+	sifting_free(&sifting);
+	if (!err) {
+		receiver->next = receiver->start + receiver->slots;
+		receiver_forget(receiver);
+	}
+	return err;
+}

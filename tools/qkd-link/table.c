@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Key rate against distance. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "proof.h"
+#include "rate.h"
+
+/* What reconciliation tells, over Shannon's limit; as Lim et al. assume. */
+#define TABLE_F 1.16
+
+/* Secret bits per pulse, of blocks of their size. */
+static double block_rate(const struct model *model,
+			 const struct expected *expected)
+{
+	double block = model->finite.block, bits;
+	struct bound bound;
+	struct seen seen;
+
+	if (!(expected->sifted > 0) || expected->error > model->finite.max_qber)
+		return 0;
+	rate_seen(model, expected, block / expected->sifted, &seen);
+	proof_bound(model, &seen, true, &bound);
+	bits = bound.bits - bound.cost -
+	       TABLE_F * block * binary_entropy(expected->error);
+	return !bound.reason && bits > 0 ? bits / block * expected->sifted : 0;
+}
+
+static void table_line(FILE *file, const struct model *model)
+{
+	struct expected e;
+	struct state state;
+	double rate = model->source.rate, time = 0, loss;
+
+	if (model->channel.medium == MEDIUM_SATELLITE)
+		time = pass_duration(&model->channel) / 2;
+	model_state(model, time, &state);
+	rate_expected(model, &state, &e);
+	loss = state.transmittance * model->detector.efficiency;
+	fprintf(file, "%.6g\t%.4f\t%.6g\t%.6f\t%.5f\t%.6g\t%.6g\n",
+		model->channel.length / 1e3,
+		loss > 0 ? -10 * log10(loss) : INFINITY, e.sifted * rate,
+		e.error, protocol_cow(model->protocol) ? e.visibility : e.chsh,
+		e.key * rate,
+		model->finite.eps_sec > 0 ? block_rate(model, &e) * rate : 0);
+}
+
+int rate_table(FILE *file, const struct model *model, double from, double to,
+	       unsigned int steps)
+{
+	struct model at = *model;
+	const char *why;
+	unsigned int i;
+
+	fputs("km\tdB\tsifted\tqber\tS_or_visibility\tkey\tkey_block\n", file);
+	for (i = 0; i <= steps; i++) {
+		at.channel.length = steps ? from + (to - from) * i / steps :
+					    from;
+		if (!model_check(&at, &why))
+			table_line(file, &at);
+	}
+	return ferror(file) ? -EIO : 0;
+}
