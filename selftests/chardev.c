@@ -1003,6 +1003,88 @@ TEST_F(supply, exclusive)
 	EXPECT_EQ(-EBADF, sys_errno(ioctl(self->fd[ALICE], QKD_IOC_KEY, 8)));
 }
 
+static struct qkd_link alice_link(FIXTURE_DATA(supply) * self)
+{
+	struct qkd_link link = {};
+
+	qkd_link_get(self->ctx, qkd_by_name(user_names[ALICE]), &link);
+	return link;
+}
+
+static int on_event(const struct qkd_event *event, void *arg)
+{
+	if (!strcmp(event->link_name, user_names[ALICE]) &&
+	    (event->type == QKD_EVENT_TYPE_QBER_ALARM ||
+	     event->type == QKD_EVENT_TYPE_QBER_CLEAR))
+		*(uint32_t *)arg = event->type;
+	return 0;
+}
+
+/* The last event of alice's link that is about its QBER, or 0. */
+static uint32_t qber_event(struct qkd_monitor *monitor)
+{
+	uint32_t type = 0;
+
+	while (short_poll(qkd_monitor_fd(monitor), POLLIN) == POLLIN)
+		if (qkd_monitor_read(monitor, on_event, &type))
+			break;
+	return type;
+}
+
+/* What a supplier measures is shown; its alarm is told once, and ends no generation. */
+TEST_F(supply, report)
+{
+	struct qkd_ref ref = qkd_by_name(user_names[ALICE]);
+	struct qkd_ioc_report wrong = { .flags = 2 };
+	struct qkd_monitor *monitor;
+	struct qkd_link link;
+	int fd;
+
+	ASSERT_EQ(0, qkd_monitor_open(&monitor));
+	EXPECT_EQ(0, qkd_node_report(self->fd[ALICE], 12345, 6789, 0));
+	link = alice_link(self);
+	EXPECT_EQ(12345, link.qber);
+	EXPECT_EQ(6789, link.skr);
+	EXPECT_EQ(0, qber_event(monitor));
+
+	EXPECT_EQ(0, qkd_node_report(self->fd[ALICE], 250000, 0,
+				     QKD_REPORT_ALARM));
+	EXPECT_EQ(QKD_EVENT_TYPE_QBER_ALARM, qber_event(monitor));
+	EXPECT_EQ(0, qkd_node_report(self->fd[ALICE], 240000, 0,
+				     QKD_REPORT_ALARM));
+	EXPECT_EQ(0, qber_event(monitor));
+	link = alice_link(self);
+	EXPECT_EQ(QKD_REASON_QBER, link.reason);
+	EXPECT_EQ(QKD_STATE_UP, link.state);
+	EXPECT_EQ(self->label, link.label);
+
+	/* the supplier goes, the alarm does not; another one ends it */
+	close(self->fd[ALICE]);
+	link = alice_link(self);
+	EXPECT_EQ(QKD_REASON_QBER, link.reason);
+	EXPECT_EQ(240000, link.qber);
+	self->fd[ALICE] = qkd_node_open(self->ctx, ref, O_WRONLY);
+	ASSERT_LE(0, self->fd[ALICE]);
+	EXPECT_EQ(0, qkd_node_report(self->fd[ALICE], 20000, 1000, 0));
+	EXPECT_EQ(QKD_EVENT_TYPE_QBER_CLEAR, qber_event(monitor));
+	EXPECT_EQ(QKD_REASON_NONE, alice_link(self).reason);
+	close(self->fd[ALICE]);
+	EXPECT_EQ(0, alice_link(self).qber);
+	EXPECT_EQ(0, alice_link(self).skr);
+
+	fd = qkd_node_open(self->ctx, ref, O_RDONLY);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(-EBADF, qkd_node_report(fd, 0, 0, 0));
+	close(fd);
+	self->fd[ALICE] = qkd_node_open(self->ctx, ref, O_WRONLY);
+	EXPECT_EQ(-EINVAL, qkd_node_report(self->fd[ALICE], 1000001, 0, 0));
+	EXPECT_EQ(-EINVAL,
+		  sys_errno(ioctl(self->fd[ALICE], QKD_IOC_REPORT, &wrong)));
+	EXPECT_EQ(-EFAULT,
+		  sys_errno(ioctl(self->fd[ALICE], QKD_IOC_REPORT, 8)));
+	qkd_monitor_close(monitor);
+}
+
 static int fill(FIXTURE_DATA(supply) * self, uint32_t stream)
 {
 	enum qkd_verdict verdict;

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # Style and staleness: checkpatch, sparse, clang-format, shellcheck, mandoc,
-# the files generated from the netlink spec, licence tags; the reference.
+# the files generated from the netlink spec, licence tags, systemd's units; the
+# reference.
 # host
 # timeout: 900
 
@@ -45,7 +46,7 @@ sparse()
 
 format()
 {
-	files '^(lib|tools|selftests)/.*\.[ch]$' |
+	files '^(lib|tools|strongswan-plugin|selftests)/.*\.[ch]$' |
 		xargs clang-format --style="file:$linux/.clang-format" --dry-run 2>&1 |
 		grep warning:
 }
@@ -82,8 +83,39 @@ licences()
 		done
 }
 
+# The units as they were installed, and where; systemd-analyze wants to write to /run.
+units()
+{
+	local dir=/tmp/units stage=$PWD/../stage
+
+	mountpoint -q /run || mount -t tmpfs tmpfs /run
+	mkdir -p $dir
+	for unit in "$stage"/usr/lib/systemd/system/*; do
+		sed "s,/usr/sbin,$stage/usr/sbin," "$unit" >"$dir/${unit##*/}"
+	done
+	echo $dir/*
+}
+
+verify()
+{
+	# shellcheck disable=SC2046
+	systemd-analyze verify --man=no $(units)
+}
+
+# Of 10: what netlink and a network cost each, and qkd-kme the nodes of links.
+exposure()
+{
+	local dir
+
+	dir=$(dirname "$(units | cut -d' ' -f1)")
+	systemd-analyze security --offline=true --no-pager --threshold=15 \
+		"$dir/qkdd.service" &&
+		systemd-analyze security --offline=true --no-pager --threshold=18 \
+			"$dir/qkd-kme.service"
+}
+
 ktap_print_header
-ktap_set_plan 8
+ktap_set_plan 10
 check "checkpatch --strict on the kernel's side" silent checkpatch
 check "sparse on the modules" silent sparse
 check "clang-format on userspace" silent format
@@ -95,5 +127,7 @@ else
 fi
 check "generated files are what the spec says" silent generated
 check "every file has a licence tag" silent licences
+check "systemd-analyze on the units" silent verify
+check "the services are confined as they were" exposure
 check "the reference against published vectors" python3 selftests/ref/ref.py selftest
 ktap_finished

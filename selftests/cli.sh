@@ -6,6 +6,7 @@
 
 . "$(dirname "$0")/lib.sh"
 
+here=$(cd "$(dirname "$0")" && pwd)
 dir=$(mktemp -d)
 cd "$dir" || exit 1
 umask 022
@@ -692,11 +693,36 @@ unprivileged()
 	$nobody qkd link show qkd0 >/dev/null
 }
 
+# Into the keyring at each end: the bytes that the other end has, for nobody to read.
+exported()
+{
+	local id serial
+
+	modprobe -qa algif_hash
+	rm -f a id
+	id=$(qkd key export dev qkd0 size 40 to keyring | cut -d ' ' -f 1) || return
+	serial=$(keyctl search @u logon "qkd:$id") &&
+	gives 1 'not supported' keyctl read "$serial" &&
+	qkd key claim dev qkd1 id "$id" size 40 to a >/dev/null &&
+	python3 "$here/keyring_mac.py" "$serial" a &&
+	! python3 "$here/keyring_mac.py" "$serial" /etc/passwd &&
+	keyctl unlink "$serial" @u && rm a || return
+
+	qkd key read dev qkd1 to a 2>/dev/null >id &&
+	id=$(cut -d ' ' -f 1 id) &&
+	json "d[0]['description'] == 'qkd:$id' and d[0]['size'] == 32" \
+		qkd -j key export dev qkd0 id "$id" to keyring &&
+	serial=$(keyctl search @u logon "qkd:$id") &&
+	python3 "$here/keyring_mac.py" "$serial" a &&
+	gives 2 'The key was taken already' qkd key export dev qkd0 id "$id" to keyring &&
+	keyctl unlink "$serial" @u && rm a id
+}
+
 helps()
 {
 	local object
 
-	for object in link key esp macsec monitor; do
+	for object in link key esp macsec wg monitor; do
 		gives 0 "Usage: qkd" qkd $object help || return
 	done
 	gives 0 'Usage: qkd [ OPTIONS ] OBJECT' qkd help && gives 0 'Usage: qkd' qkd -h &&
@@ -719,10 +745,10 @@ words_agree()
 	words_of /usr/share/bash-completion/completions/qkd >completed
 	tr ' ' '\n' <<<"add or hex bytes name process path to new of mode file with pipe
 		on stdout go qkd" | words_of >sentences
-	for object in link key esp macsec; do
+	for object in link key esp macsec wg; do
 		words_of "/usr/share/man/man8/qkd-$object.8" >manual
 		qkd $object help | words_of | comm -23 - sentences >words
-		[ "$(wc -l <words)" -gt 12 ] || failed=1
+		[ "$(wc -l <words)" -gt 6 ] || failed=1
 		missing=$(comm -23 words manual; comm -23 words completed)
 		[ -z "$missing" ] || {
 			echo "$object: not in the manual or not completed:" $missing
@@ -758,7 +784,7 @@ completes()
 
 completion()
 {
-	completes 'esp help key link macsec monitor' qkd '' && completes link qkd li &&
+	completes 'esp help key link macsec monitor wg' qkd '' && completes link qkd li &&
 	completes link qkd -j -s l && completes '-json' qkd -j &&
 	completes 'set show' qkd link s && completes 'qkd0 qkd1' qkd link show q &&
 	completes 'bb84 bb84-decoy' qkd link set qkd0 protocol bb8 &&
@@ -774,6 +800,9 @@ completion()
 	completes 'address an id port sci' qkd macsec rx macsec0 '' &&
 	completes 'dev max-time' qkd macsec bind macsec0 '' &&
 	completes '0 1 2 3' qkd macsec tx macsec0 an '' &&
+	completes 'del help set show' qkd wg '' &&
+	completes 'dev hold id max-time peer' qkd wg set wg0 '' &&
+	completes keyring qkd key export dev qkd0 to '' &&
 	completes 'qkd0 qkd1' qkd esp add src 192.0.2.1 dev '' &&
 	completes 'in out' qkd esp show dir '' && completes 'dev help' qkd monitor ''
 }
@@ -787,7 +816,7 @@ abbreviations()
 }
 
 ktap_print_header
-ktap_set_plan 48
+ktap_set_plan 49
 
 check "help and version" helps
 check "a pair is added" add_pair
@@ -820,6 +849,7 @@ check "status of one class" json 'len(d) == 1 and d[0]["class"] == "rekey"' \
 	qkd -j key status dev qkd0 class rekey
 check "a key is read, peeked at and claimed once" claimed
 check "keys under a context" with_context
+check "keys in the keyring" exported
 check "key goes to new files and pipes alone, and refusing takes none" places
 check "the fields of a key ID" id_fields
 check "who waits for key cannot be dumped" no_dumps
@@ -840,6 +870,8 @@ check "who reads a secret cannot be dumped" esp_secret_no_dumps
 check "flush" esp_flush
 check "monitor" monitor
 (umask 077; head -c 65 /dev/zero >long; echo secret >short; head -c 1025 /dev/urandom >huge)
+# shellcheck disable=SC2034 # by the tables
+public=xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
 # shellcheck disable=SC2034 # by the tables
 esp='qkd esp add src 192.0.2.1 dst 192.0.2.2 spi 256 dev qkd0 mode tunnel'
 check "words that make no sense: exit status 1" table <<'TABLE'
@@ -938,6 +970,18 @@ check "words that make no sense: exit status 1" table <<'TABLE'
 1|"sci" is needed|qkd macsec rx lo an 0
 1|"id" is needed|qkd macsec rx lo sci 0200000000010001 an 0
 1|"tx" or "rx" is needed|qkd macsec del lo an 0
+1|the name of a WireGuard device is needed|qkd wg set
+1|device "nope": No such device|qkd wg set nope
+1|"peer" is needed|qkd wg del lo
+1|peer "x" is not a public key in Base64|qkd wg set lo peer x
+1|is not a public key in Base64|qkd wg set lo peer xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dh=
+1|"dev" is needed|qkd wg set lo peer $public
+1|id is not a UUID|qkd wg set lo peer $public dev qkd0 id x
+1|"hold" and "id" exclude each other|qkd wg set lo peer $public dev qkd0 hold id 05a20006-5000-8000-8000-c1deb3ef2df7
+1|device "hold": No such device|qkd wg show hold
+1|a place is needed: "to keyring"|qkd key export dev qkd0
+1|a place is needed: "to keyring"|qkd key export dev qkd0 to file
+1|id "x" is not a UUID|qkd key export dev qkd0 id x to keyring
 1|"x" is unknown here|qkd monitor x
 TABLE
 check "what the kernel refuses: exit status 2, its words, the attribute" table <<'TABLE'
@@ -974,6 +1018,10 @@ check "what the kernel refuses: exit status 2, its words, the attribute" table <
 2|the device is not bound to a link (attribute: ifindex).|qkd macsec unbind lo
 2|the device is not bound to a link|qkd macsec show lo
 2|not a macsec device (attribute: ifindex).|qkd macsec tx lo an 0
+2|not a WireGuard device (attribute: ifindex).|qkd wg set lo peer $public dev qkd0
+2|(attribute: max-time).|qkd wg set lo peer $public dev qkd0 max-time 99ms
+2|no such link in this network namespace (attribute: link-name).|qkd wg set lo peer $public dev nope
+2|the peer's keys come from no link (attribute: peer).|qkd wg del lo peer $public
 2|not a macsec device (attribute: ifindex).|qkd macsec del lo rx sci 0200000000010001 an 0
 TABLE
 check "without privilege" unprivileged

@@ -21,6 +21,18 @@ paste_block()
 	(cd /opt/qkd && bash -euc "$commands")
 }
 
+# says BLOCK TEXT...: its output has all of these
+says()
+{
+	local name=$1 said text
+	shift
+
+	said=$(paste_block "$name" 2>&1) || { echo "$said"; return 1; }
+	for text in "$@"; do
+		grep -qF -- "$text" <<<"$said" || { echo "$said"; echo "no \"$text\""; return 1; }
+	done
+}
+
 # $BLOCKS names all of them.
 all_are_run()
 {

@@ -96,7 +96,7 @@ TEST(names)
 	const char *name;
 	int found = 0;
 
-	for (which = QKD_ENUM_ROLE; which <= QKD_ENUM_MACSEC_STATE; which++) {
+	for (which = QKD_ENUM_ROLE; which <= QKD_ENUM_WG_STATE; which++) {
 		for (value = 0; value < 64; value++) {
 			name = qkd_enum_name(which, value);
 			ASSERT_NE(NULL, name);
@@ -107,7 +107,7 @@ TEST(names)
 		}
 		EXPECT_EQ(-EINVAL, qkd_enum_value(which, "nothing"));
 	}
-	EXPECT_EQ(87, found);
+	EXPECT_EQ(102, found);
 	EXPECT_STREQ("supply-end", qkd_enum_name(QKD_ENUM_EVENT_TYPE,
 						 QKD_EVENT_TYPE_SUPPLY_END));
 	EXPECT_STREQ("sa-restored", qkd_enum_name(QKD_ENUM_EVENT_TYPE,
@@ -117,7 +117,9 @@ TEST(names)
 				   QKD_MACSEC_SUITE_GCM_AES_XPN_256));
 	EXPECT_STREQ("deleting", qkd_enum_name(QKD_ENUM_MACSEC_STATE,
 					       QKD_MACSEC_STATE_DELETING));
-	EXPECT_STREQ("?", qkd_enum_name(QKD_ENUM_MACSEC_STATE + 1, 1));
+	EXPECT_STREQ("blocked",
+		     qkd_enum_name(QKD_ENUM_WG_STATE, QKD_WG_STATE_BLOCKED));
+	EXPECT_STREQ("?", qkd_enum_name(QKD_ENUM_WG_STATE + 1, 1));
 }
 
 /* ---- one context, any link ---- */
@@ -871,6 +873,74 @@ TEST_F(pair, macsec)
 	ASSERT_EQ(0, system("ip link del mv0"));
 }
 
+static int count_wg(const struct qkd_wg *wg, void *arg)
+{
+	*(int *)arg += !strcmp(wg->link_name, "la");
+	return 0;
+}
+
+TEST_F(pair, wireguard)
+{
+	struct qkd_wg wg = { .has = QKD_HAS(QKD_A_WG_MAX_TIME) |
+				    QKD_HAS(QKD_A_WG_HOLD),
+			     .max_time = 60000,
+			     .hold = 1 };
+	struct qkd_wg other = wg;
+	enum qkd_verdict verdict;
+	int count = 0;
+
+	memset(wg.peer, 0x42, sizeof(wg.peer));
+	memset(other.peer, 0x43, sizeof(other.peer));
+	ASSERT_EQ(0, system("ip link add wgl type wireguard"));
+	ASSERT_EQ(0, supply(self, QKD_STREAM_A2B_KEY, false, &verdict));
+	wg.ifindex = if_nametoindex("wgl");
+	other.ifindex = wg.ifindex;
+	ASSERT_EQ(0, qkd_wg_set(self->ctx, self->alice, &wg));
+	EXPECT_NE(0, wg.number);
+	EXPECT_EQ(-ENOKEY, qkd_wg_wait(self->ctx, &wg, 30000));
+	EXPECT_STREQ("the device has no private key",
+		     qkd_error_text(self->ctx));
+	EXPECT_EQ(QKD_WG_STATE_FAILED, wg.state);
+
+	/* the peer's key is 32 times B */
+	ASSERT_EQ(
+		0,
+		system("umask 077; wg genkey >wgl.key && "
+		       "wg set wgl private-key wgl.key && rm wgl.key && "
+		       "wg set wgl peer QkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkI="));
+	ASSERT_EQ(0, qkd_wg_set(self->ctx, self->alice, &other));
+	EXPECT_EQ(-ENODEV, qkd_wg_wait(self->ctx, &other, 30000));
+	EXPECT_STREQ("the device has no such peer", qkd_error_text(self->ctx));
+	EXPECT_EQ(0, qkd_wg_del(self->ctx, &other));
+	EXPECT_EQ(0, qkd_wg_wait_gone(self->ctx, &other, 30000));
+
+	wg.has = QKD_HAS(QKD_A_WG_HOLD);
+	wg.hold = 1;
+	ASSERT_EQ(0, qkd_wg_set(self->ctx, self->alice, &wg));
+	ASSERT_EQ(0, qkd_wg_wait(self->ctx, &wg, 30000));
+	EXPECT_EQ(QKD_WG_STATE_HELD, wg.state);
+	ASSERT_TRUE(wg.has & QKD_HAS(QKD_A_WG_HELD));
+	EXPECT_FALSE(wg.has & QKD_HAS(QKD_A_WG_KEY_ID));
+	EXPECT_EQ(60000, wg.max_time);
+	EXPECT_EQ(-EEXIST, qkd_wg_set(self->ctx, self->bob, &wg));
+	EXPECT_STREQ("peer", qkd_error_attribute(self->ctx));
+
+	memcpy(wg.key_id, wg.held, sizeof(wg.key_id));
+	wg.has = QKD_HAS(QKD_A_WG_KEY_ID);
+	ASSERT_EQ(0, qkd_wg_set(self->ctx, self->alice, &wg));
+	ASSERT_EQ(0, qkd_wg_wait(self->ctx, &wg, 30000));
+	EXPECT_EQ(QKD_WG_STATE_INSTALLED, wg.state);
+	EXPECT_EQ(1, wg.installed);
+	EXPECT_EQ(0, wg.confirmed);
+	EXPECT_EQ(0, qkd_wg_dump(self->ctx, count_wg, &count));
+	EXPECT_EQ(1, count);
+	EXPECT_EQ(0, qkd_wg_del(self->ctx, &wg));
+	EXPECT_EQ(0, qkd_wg_wait_gone(self->ctx, &wg, 30000));
+	EXPECT_EQ(-ENOENT, qkd_wg_get(self->ctx, &wg));
+	EXPECT_EQ(-ENOENT, qkd_wg_del(self->ctx, &wg));
+	ASSERT_EQ(0, system("ip link del wgl"));
+}
+
 TEST_F(pair, sas_with_aes_keys)
 {
 	struct qkd_esp esp = sender, got = {};
@@ -1050,6 +1120,38 @@ TEST_F(pair, secrets)
 				 &esp));
 	EXPECT_EQ(0, in_heap(secret, 16));
 	EXPECT_EQ(0, in_heap(secret + 1008, 16));
+	EXPECT_EQ(0, count_keys_after_a_while());
+	EXPECT_EQ(0, qkd_esp_flush(self->ctx, &self->alice));
+}
+
+TEST_F(pair, binds)
+{
+	struct qkd_esp esp = sender, got;
+	uint8_t bind[QKD_BIND_LEN];
+
+	ASSERT_EQ((ssize_t)sizeof(bind), getrandom(bind, sizeof(bind), 0));
+	ASSERT_EQ(0, count_keys_after_a_while());
+	esp.has |= QKD_HAS(QKD_A_ESP_BIND);
+	EXPECT_EQ(-EINVAL, qkd_esp_add(self->ctx, self->alice, &esp, NULL));
+	esp.bind_name = "qkd:nothing";
+	EXPECT_EQ(-ENOKEY, qkd_esp_add(self->ctx, self->alice, &esp, NULL));
+	EXPECT_STREQ("bind", qkd_error_attribute(self->ctx));
+
+	esp.bind = bind;
+	ASSERT_EQ(0, qkd_esp_add(self->ctx, self->alice, &esp, NULL));
+	ASSERT_EQ(0, qkd_esp_get(self->ctx, self->alice, QKD_DIR_OUT, esp.spi,
+				 &got));
+	EXPECT_EQ(0, got.has & QKD_HAS(QKD_A_ESP_BIND));
+	EXPECT_EQ(0, in_heap(bind, sizeof(bind)));
+	EXPECT_EQ(0, count_keys_after_a_while());
+
+	esp.cipher = QKD_CIPHER_HYBRID;
+	esp.spi++;
+	esp.secret = (const uint8_t[32]){ 1 };
+	esp.secret_len = 32;
+	esp.has |= QKD_HAS(QKD_A_ESP_SECRET);
+	EXPECT_EQ(-EINVAL, qkd_esp_add(self->ctx, self->alice, &esp, NULL));
+	EXPECT_STREQ("bind", qkd_error_attribute(self->ctx));
 	EXPECT_EQ(0, count_keys_after_a_while());
 	EXPECT_EQ(0, qkd_esp_flush(self->ctx, &self->alice));
 }

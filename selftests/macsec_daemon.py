@@ -6,9 +6,9 @@
 """
 import contextlib
 import os
-import signal
 import subprocess
 
+import qkdd_daemon
 from macsec_lib import ALICE, SITES, Stream, run, until
 from ktap import equal
 
@@ -32,14 +32,11 @@ def wire_up():
         file.write(os.urandom(32))
 
 
-class Daemon:
-    """qkdd at a site; lines of its log."""
+class Daemon(qkdd_daemon.Daemon):
+    """On the CPU that streams are sent by: see "One frame" of howto-fronthaul.md."""
 
     def __init__(self, site):
-        self.site = site
-        self.config = f'/run/qkd/{site.name}.conf'
-        self.log = f'/run/qkd/{site.name}.log'
-        self.process = None
+        super().__init__(site, ('taskset', '-c', '0'))
 
     def configure(self, timeout='3s', **macsec):
         device, address = MANAGEMENT[self.site.name]
@@ -48,46 +45,19 @@ class Daemon:
                  f'[peer {peer}]', f'psk = {PSK}', f'timeout = {timeout}']
         if self.site is ALICE:
             lines.append(f'connect = {MANAGEMENT[peer][1]}:7676')
-        self.write(lines, peer, macsec)
+        self.write_macsec(lines, peer, macsec)
 
     def configure_for(self, pki, name, peer, **macsec):
         """With certificates, for a peer that connects."""
         lines = ['[local]', f'name = {name}', f'certificate = {pki}.pem', f'key = {pki}.key',
                  f'ca = {os.path.dirname(pki)}/ca.pem',
                  f'listen = {MANAGEMENT[self.site.name][1]}:7676', f'[peer {peer}]']
-        self.write(lines, peer, macsec)
+        self.write_macsec(lines, peer, macsec)
 
-    def write(self, lines, peer, macsec):
+    def write_macsec(self, lines, peer, macsec):
         lines += ['[link qkd0]', f'peer = {peer}', '[macsec macsec0]', 'link = qkd0']
         lines += [f'{key.replace("_", "-")} = {value}' for key, value in macsec.items()]
-        with open(self.config, 'w', encoding='ascii') as file:
-            file.write('\n'.join(lines) + '\n')
-
-    def start(self):
-        """On the CPU that streams are sent by: see "One frame" of howto-fronthaul.md."""
-        with open(self.log, 'ab') as log:
-            self.process = subprocess.Popen(
-                ['ip', 'netns', 'exec', self.site.name, 'taskset', '-c', '0', 'qkdd', '-c', self.config],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-
-    def stop(self, how=signal.SIGTERM):
-        if self.process:
-            with contextlib.suppress(ProcessLookupError):
-                self.process.send_signal(how)
-            self.process.wait(30)
-            self.process = None
-
-    def reload(self):
-        self.process.send_signal(signal.SIGHUP)
-
-    def said(self, text):
-        return sum(text in line for line in self.lines())
-
-    def lines(self):
-        with contextlib.suppress(FileNotFoundError):
-            with open(self.log, encoding='ascii', errors='replace') as file:
-                return file.read().splitlines()
-        return []
+        self.write(lines)
 
 
 class Feed:

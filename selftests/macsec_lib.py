@@ -12,7 +12,6 @@ import json
 import os
 import socket
 import struct
-import subprocess
 import sys
 import threading
 import time
@@ -21,41 +20,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'ref
 
 import genl                                                 # noqa: E402
 import link as links                                        # noqa: E402
+from netns import Netns, inside, run, until                        # noqa: E402
 
 GEN = int(os.environ.get('QKD_GEN', '1'))
 ETH_P_ALL, ETH_P_ECPRI = 3, 0xaefe
-
-
-def run(*words, check=True):
-    """The output of a command; an OSError with what it said if it fails."""
-    done = subprocess.run(words, check=False, text=True, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    if check and done.returncode:
-        raise OSError(done.returncode, f'{" ".join(words)}: {done.stdout}{done.stderr}')
-    return done.stdout
-
-
-def until(condition, what, seconds=30):
-    """Waits for the condition; its value."""
-    end = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise AssertionError(f'{what}: not after {seconds} s')
-        time.sleep(0.02)
-
-
-@contextlib.contextmanager
-def inside(netns):
-    with open('/proc/self/ns/net', encoding='ascii') as home:
-        with open(f'/run/netns/{netns}', encoding='ascii') as there:
-            os.setns(there.fileno(), os.CLONE_NEWNET)
-        try:
-            yield
-        finally:
-            os.setns(home.fileno(), os.CLONE_NEWNET)
 
 
 def packet_socket(netns, device, protocol):
@@ -66,11 +34,12 @@ def packet_socket(netns, device, protocol):
     return sock
 
 
-class Site:
+class Site(Netns):
     """One end."""
 
     def __init__(self, name, number, device):
-        self.name, self.number, self.device = name, number, device
+        super().__init__(name)
+        self.number, self.device = number, device
         self.mac = f'02:00:00:00:00:{number:02x}'
         self.address = f'10.9.0.{number}'
         self.peer = self.client = self.ifindex = None
@@ -84,18 +53,6 @@ class Site:
         """Another address, for devices made from now on."""
         self.mac = mac
         self.ip('link', 'set', self.device, 'address', mac)
-
-    def ip(self, *words, check=True):
-        return run('ip', '-n', self.name, *map(str, words), check=check)
-
-    def exec(self, *words, check=True):
-        return run('ip', 'netns', 'exec', self.name, *map(str, words), check=check)
-
-    def qkd(self, *words, check=True):
-        return self.exec('qkd', *words, check=check)
-
-    def json(self, *words):
-        return json.loads(self.qkd('-j', *words))
 
     def connect(self):
         with inside(self.name):

@@ -28,12 +28,12 @@ COMMANDS = ('link-new link-del link-set link-get link-dump gen-begin gen-open '
             'key-get-by-id status esp-add esp-replace esp-del esp-get esp-dump '
             'event esp-set esp-flush block-get block-compare macsec-bind macsec-unbind '
             'macsec-get macsec-dump macsec-sa-add macsec-sa-del macsec-sa-get '
-            'macsec-sa-dump').split()
+            'macsec-sa-dump wg-set wg-del wg-get wg-dump').split()
 CMD = {name: number for number, name in enumerate(COMMANDS, 1)}
 DUMPS = [name for name in COMMANDS if name.endswith('-dump')]
-# requests that name a macsec device, and no link
-OF_DEVICES = [name for name in COMMANDS if name.startswith('macsec-') and
-              name not in DUMPS and name != 'macsec-bind']
+# requests that name a macsec or WireGuard device, and no link
+OF_DEVICES = [name for name in COMMANDS if name.startswith(('macsec-', 'wg-')) and
+              name not in (*DUMPS, 'macsec-bind', 'wg-set')]
 OF_LINKS = [name for name in COMMANDS if name not in DUMPS + OF_DEVICES + ['event']]
 
 
@@ -580,7 +580,7 @@ def test_keys_refused(k, q):
                 ('class', 'control', E.EACCES), ('class', 'rekey', E.EACCES),
                 ('size', 0, E.ERANGE), ('size', 2017, E.ERANGE),
                 ('count', 0, E.ERANGE), ('count', 65, E.ERANGE),
-                ('context-type', 6, E.ERANGE)):
+                ('context-type', 7, E.ERANGE)):
             refused(k, q, 'key-get', {**good, name: value}, number, name)
         refused(k, q, 'key-get', {**good, 'size': 2016, 'count': 3}, E.ENOKEY, 'count')
         refused(k, q, 'key-get', {**good, 'context': b'x'}, E.EINVAL,
@@ -686,6 +686,18 @@ def test_keys_refused(k, q):
         refused(k, q, 'key-get', many, E.ENOSPC, 'size')
         k.equal('a full table burns nothing', q.link('ka')['stat'][1]['taken'], taken)
         pair.close()
+
+    with k.case('a handle is none of the next link of that name'):
+        stale = []
+        for _ in range(2):
+            pair = Pair(q, 'k', export=['export'])
+            pair.up(key=4096)
+            for handle in stale:
+                refused(k, q, 'key-commit', {'link-name': 'ka', 'handle': handle},
+                        E.EBADSLT, 'handle')
+            stale = [i['handle'] for i in q.do('key-get', {
+                'link-name': 'ka', 'class': 'export', 'size': 32, 'count': 4})['issued']]
+            pair.close()
 
     with k.case('handles go with their socket'):
         pair = Pair(q, 'k', export=['export'])
@@ -1036,7 +1048,8 @@ def churn(number, count):
     rng = random.Random(f'{number} {os.environ.get("QKD_GEN")}')
     q, links = Qkd(), ('r0', 'r1', 'r2')
     add_key('qkd:churn', os.urandom(48))
-    calls = 0
+    add_key('qkd:churnb', os.urandom(16))
+    calls, handles = 0, [1]
     for _ in range(count):
         name = rng.choice(links)
         sa = {'link-name': name, 'dir': rng.choice((1, 2)), 'spi': 256 + rng.randrange(8)}
@@ -1055,9 +1068,9 @@ def churn(number, count):
             ('gen-end', {'link-name': name, 'label': label}),
             ('status', {'link-name': name, 'class': 3, 'size': 32}),
             ('key-get', {'link-name': name, 'class': 3, 'size': 32, 'count': 4}),
-            ('key-drop', {'link-name': name, 'handle': rng.randrange(1, 50)}),
+            ('key-drop', {'link-name': name, 'handle': rng.choice(handles[-8:])}),
             ('esp-add', {**sa, 'cipher': 1, 'mode': 1, **V4}),
-            ('esp-replace', {**sa, 'cipher': 1, 'mode': 1, **V6}),
+            ('esp-replace', {**sa, 'cipher': 1, 'mode': 1, **V6, 'bind': 'qkd:churnb'}),
             ('esp-add', {**sa, 'cipher': rng.choice((1, 2)), 'mode': 2, **V4,
                          'on-empty': 2, 'rekey-time': 50}),
             ('esp-add', {**sa, 'dir': 1, 'cipher': 3, 'mode': 1, **V4,
@@ -1075,7 +1088,9 @@ def churn(number, count):
             elif op.endswith('dump'):
                 q.dump(op, attrs)
             else:
-                q.do(op, attrs)
+                reply = q.do(op, attrs)
+                if op == 'key-get':
+                    handles += [i['handle'] for i in reply['issued']]
             calls += 1
         except NlError as error:
             if not (error.nl_msg.extack or {}).get('msg'):
@@ -1316,6 +1331,9 @@ def test_esp_aes(k, q):
         shows({**out, 'cipher': 'otp', 'on-empty': 'aes', 'rekey-time': 250}, absent,
               on_empty='aes', rekey_time=250, weight=1)
         shows({**into, 'cipher': 'otp', 'on-empty': 'aes'}, ('weight',), park_time=50)
+        add_key('qkd:bind', os.urandom(16))
+        for sa in (out, {**out, 'cipher': 'otp'}, into):
+            shows({**sa, 'bind': 'qkd:bind'}, ('bind',))
         shows({**out, 'cipher': 'otp'}, tuple(limits) + tuple(nothing) + (
             'weight', 'park-time', 'key-left'))
 
@@ -1503,6 +1521,18 @@ def test_esp_aes(k, q):
         no(hybrid, E.ENOKEY, 'secret', secret='good')
         no(hybrid, E.EINVAL, 'secret', secret='qkd:' + 'x' * 252)
 
+        no(hybrid, E.EINVAL, 'bind', text='hybrid', bind='qkd:bind')
+        for cipher in ('aes', 'otp'):
+            sa = {**out, 'cipher': cipher}
+            for size in (15, 17):
+                add_key(f'qkd:bind{size}', os.urandom(size))
+                no(sa, E.ERANGE, 'bind', text='16 bytes', bind=f'qkd:bind{size}')
+            add_key('qkd:bindzero', bytes(16))
+            no(sa, E.EINVAL, 'bind', bind='qkd:bindzero')
+            no(sa, E.ENOKEY, 'bind', bind='qkd:none')
+            no(sa, E.EINVAL, 'secret', bind='qkd:bind', secret='qkd:good')
+        not_set(sender, E.EINVAL, bind='qkd:bind')
+
         def odd(name, spoil):
             """Keys that are there, but may not be used."""
             serial = add_key('qkd:' + name, os.urandom(32))
@@ -1563,6 +1593,40 @@ def gone(q, op, attrs):
             return error.error == E.ENOENT
         time.sleep(0.02)
     return False
+
+
+def test_wireguard(k, q):
+    subprocess.run(['ip', 'link', 'add', 'wgn', 'type', 'wireguard'], check=True)
+    dev = socket.if_nametoindex('wgn')
+    peer, zero = bytes(range(32)), bytes(16)
+    name = {'ifindex': dev, 'peer': peer}
+    want = {**name, 'link-name': 'xa'}
+    q.do('link-new', {'name': 'xa', **USER})
+    with k.case('wireguard: each refusal, and no peer is there'):
+        for missing in ('link-name', 'ifindex', 'peer'):
+            refused(k, q, 'wg-set', {a: v for a, v in want.items() if a != missing}, E.EINVAL,
+                    missing=missing)
+        refused(k, q, 'wg-set', {**want, 'link-name': 'nosuch'}, E.ENODEV, 'link-name')
+        refused(k, q, 'wg-set', {**want, 'ifindex': 1}, E.EOPNOTSUPP, 'ifindex',
+                text='not a WireGuard device')
+        refused(k, q, 'wg-set', {**want, 'ifindex': 1 << 30}, E.ENODEV, 'ifindex')
+        for length in (0, 31, 33):
+            refused(k, q, 'wg-set', {**want, 'peer': bytes(length)}, E.ERANGE, 'peer')
+        for time_ in (0, 99, 86400001):
+            refused(k, q, 'wg-set', {**want, 'max-time': time_}, E.ERANGE, 'max-time')
+        refused(k, q, 'wg-set', {**want, 'key-id': zero, 'hold': True}, E.EINVAL, 'key-id',
+                text='allocated, not named')
+        for more in ({}, {'hold': True}, {'key-id': zero}):
+            refused(k, q, 'wg-set', {**want, **more}, E.ENETDOWN, 'ifindex', text='not up')
+        for op in ('wg-get', 'wg-del'):
+            refused(k, q, op, name, E.ENOENT, 'peer', text='no link')
+            for missing in ('ifindex', 'peer'):
+                refused(k, q, op, {a: v for a, v in name.items() if a != missing}, E.EINVAL,
+                        missing=missing)
+        refused(k, q, 'wg-dump', {'ifindex': dev}, E.EINVAL, dump=True)
+        k.equal('peers', q.dump('wg-dump', {}), [])
+    q.do('link-del', {'name': 'xa'})
+    subprocess.run(['ip', 'link', 'del', 'wgn'], check=True)
 
 
 def test_macsec(k, q):
@@ -1839,7 +1903,7 @@ def main():
     for test in (test_family, test_new, test_new_refused, test_naming, test_set, test_gen,
                  test_block, test_driver_links, test_keys, test_keys_refused,
                  test_capabilities, test_user_namespace, test_autoload, test_namespaces,
-                 test_malformed, test_many, test_esp, test_esp_aes, test_macsec, test_events,
+                 test_malformed, test_many, test_esp, test_esp_aes, test_wireguard, test_macsec, test_events,
                  test_secrets, test_dumps):
         try:
             test(k, q)

@@ -11,8 +11,10 @@ import re
 import struct
 import sys
 
-from qkdd_peer import (A2B_PAD, ANSWER, B2A_PAD, BEGUN, DRAINED, EDGE, GONE, HELLO, OFFER,
-                       PAGE, PING, SAK, SWITCH, TAG, VERDICT, Peer, frame, name)
+from qkdd_peer import (A2B_KEY, A2B_PAD, ANSWER, B2A_PAD, BEGUN, DRAINED, EDGE, GONE, HELLO,
+                       OFFER, PAGE, PING, SAK, SUPPLIED, SUPPLY, SWITCH, TAG, VERDICT, Peer, frame,
+                       name)
+
 
 def wrong_sender(p):
     p.send(p.next(HELLO, sender='carol.example'))
@@ -61,7 +63,7 @@ def cut_fields(p):
 
 def oversized(p):
     p.hello()
-    p.send(struct.pack('>I', 1021) + bytes(1021))
+    p.send(struct.pack('>I', 16381) + bytes(16381))
 
 
 def endless(p):
@@ -129,6 +131,47 @@ def too_many_tags(p):
              for i in range(65)))
 
 
+def supply(stream=B2A_PAD, ids=(b'\2k1', b'\2k2'), count=None, **more):
+    """A SUPPLY of two keys; whatever else."""
+    fields = {'length': 32, 'number': 1, 'size': 32, **more}
+    rest = struct.pack('>IQI', fields['length'], fields['number'], fields['size'])
+    ids = bytes([len(ids) if count is None else count]) + b''.join(ids)
+    return lambda p: p.block(SUPPLY, stream, 0, rest + ids)
+
+
+def bad_supply(**more):
+    def case(p):
+        p.hello()
+        p.show()
+        p.send(supply(**more)(p))
+    return case
+
+
+supply_at_tx = bad_supply(stream=A2B_PAD)
+supply_without_keys = bad_supply(ids=())
+supply_cut_short = bad_supply(count=3)
+supply_too_many = bad_supply(ids=[b'\1k'] * 129)
+supply_empty_id = bad_supply(ids=(b'\0', b'\2k2'))
+supply_no_text = bad_supply(ids=(b'\2k\n', b'\2k2'))
+supply_number_0 = bad_supply(number=0)
+supply_size_0 = bad_supply(size=0)
+supply_too_large = bad_supply(size=8193)
+supply_too_long = bad_supply(length=64)
+supply_askew = bad_supply(length=24)
+
+
+def supplied_at_rx(p):
+    p.hello()
+    p.show()
+    p.send(p.block(SUPPLIED, B2A_PAD, 0, struct.pack('>QB', 1, 1)))
+
+
+def supplied_out_of_range(p):
+    p.hello()
+    p.show()
+    p.send(p.block(SUPPLIED, A2B_PAD, 0, struct.pack('>QB', 1, 5)))
+
+
 def sak_before_secy(p):
     p.hello()
     p.show()
@@ -156,7 +199,8 @@ def ignored(p):
            p.block(TAG, A2B_PAD, 0, struct.pack('>I', 4096) + bytes(16), label=999),
            p.block(VERDICT, B2A_PAD, 1 << 40, struct.pack('>IB', 4096, 2)),
            p.next(OFFER, name('qkd0') + struct.pack('>H', 7) + bytes(32)),
-           p.next(BEGUN, name('qkd0') + struct.pack('>H', 7) + bytes(32)))
+           p.next(BEGUN, name('qkd0') + struct.pack('>H', 7) + bytes(32)),
+           supply()(p), p.block(SUPPLIED, A2B_PAD, 0, struct.pack('>QB', 1, 1)))
     p.secy(1, 2)
     for kind, rest in ((SAK, b''), (SWITCH, b''), (DRAINED, b''), (ANSWER, b'\1')):
         p.sa(kind, 1, 3, bytes(range(16)), rest)
@@ -173,13 +217,16 @@ def documented(p):
     """The page's example: what the daemon says first, and what we would."""
     with open(PAGE, encoding='utf-8') as file:
         example = file.read().partition('## Example')[2]
-    hello, edge = (bytes.fromhex(text) for text in
-                   re.findall(r'(?:\t[0-9a-f ]+\n)+', example))
+    hello, edge, supply_of_two = (bytes.fromhex(text) for text in
+                                  re.findall(r'(?:\t[0-9a-f ]+\n)+', example))
     said = p.tls.recv(len(hello))
     names = {'sender': 'alice.example', 'receiver': 'bob.example'}
     ours = frame(EDGE, 2, name('ab') + struct.pack('>HBQ', 1, A2B_PAD, 65536), **names)
-    if said != hello or ours != edge or frame(HELLO, 1, **names) != hello:
-        sys.exit(f'{said.hex()} {ours.hex()}')
+    keys = frame(SUPPLY, 3, name('ab') + struct.pack('>HBQIQI', 1, A2B_KEY, 64, 32, 5, 32) +
+                 b'\2\2k1\2k2', **names)
+    if said != hello or ours != edge or frame(HELLO, 1, **names) != hello or \
+            keys != supply_of_two:
+        sys.exit(f'{said.hex()} {ours.hex()} {keys.hex()}')
 
 
 def main():

@@ -37,15 +37,17 @@ once()
 # link is as it was
 one_line()
 {
-	local text=$1 before
+	local text=$1 cut=$1 before
 	shift
 
+	# A daemon that is stopped may be in the middle of its next try.
+	[[ $1 == @(bob_is|psk_is) ]] && cut="refused: unexpected eof while reading"
 	before=$(link_state)
 	mark
 	"$@" &>/run/qkd/log.stranger
 	wait_for 15 said alice "$text"
 	sleep 0.3
-	said alice "$text" && once alice && ! complaints alice | grep -vF -- "$text" &&
+	said alice "$text" && once alice && ! complaints alice | grep -vF -e "$text" -e "$cut" &&
 		[ "$(link_state)" = "$before" ] && return
 	cat /run/qkd/log.stranger
 	new_lines alice
@@ -229,6 +231,7 @@ config_says()
 configurations()
 {
 	local l="[local]" n="name = a" f=/run/qkd/bad.conf ok=1
+	local key="peer = xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
 
 	says()
 	{
@@ -264,6 +267,12 @@ configurations()
 	says "$f:4: rekey-packets \"-1\" is not a number" "$l" "$n" "[macsec m]" "rekey-packets = -1"
 	says "$f:3: macsec \"m\": \"rekey-time\" is more than half" "$l" "$n" "[macsec m]" "rekey-time = 31m"
 	says "$f:5: macsec \"o\" and \"m\" have one shared name" "$l" "$n" "[macsec o]" "link = q" "[macsec m]" "link = q" "shared-name = o"
+	says "$f:4: peer \"x\" is not a public key in Base64" "$l" "$n" "[wireguard w]" "peer = x"
+	says "$f:3: wireguard \"w\" has no \"peer\"" "$l" "$n" "[wireguard w]"
+	says "$f:3: wireguard \"w\": there is no [link q]" "$l" "$n" "[wireguard w]" "$key" "link = q"
+	says "$f:3: wireguard \"w\": \"rekey-time\" is more than half" "$l" "$n" "[wireguard w]" "$key" "rekey-time = 31m"
+	says "$f:5: wireguard \"w\" has this peer already" "$l" "$n" "[wireguard w]" "$key" "[wireguard w]" "$key" "shared-name = v"
+	says "$f:6: wireguard \"w\" and \"v\" have one shared name" "$l" "$n" "[wireguard w]" "$key" "link = q" "[wireguard v]" "$key" "link = q" "shared-name = w"
 	says "/nowhere: No such file" "$l" "$n" "[peer b]" "connect = 1.2.3.4:5" "psk = /nowhere"
 	chmod 644 /run/qkd/psk
 	says "/run/qkd/psk: others than its owner" "$l" "$n" "[peer b]" "connect = 1.2.3.4:5" "psk = /run/qkd/psk"
@@ -299,7 +308,7 @@ unprivileged()
 }
 
 ktap_print_header
-ktap_set_plan 50
+ktap_set_plan 63
 
 mkdir -p $PKI
 chmod 755 /run/qkd $PKI
@@ -356,6 +365,14 @@ check "a verdict at the wrong end" one_line "message 3 is for the other end" mis
 check "a tag at the wrong end" one_line "message 3 is for the other end" misbehave tag_at_rx
 check "an edge that moves back" one_line "message 4 moves an edge back" misbehave edge_back
 check "too many tags" one_line "message 67 is a tag too many" misbehave too_many_tags
+for case in supply_without_keys supply_cut_short supply_too_many supply_empty_id \
+	supply_no_text supply_number_0 supply_size_0 supply_too_large supplied_out_of_range; do
+	check "malformed: $case" one_line "message 3 is malformed" misbehave $case
+done
+check "a SUPPLY of a stream that we allocate from" one_line "message 3 is for the other end" misbehave supply_at_tx
+check "a SUPPLIED of one that the peer does" one_line "message 3 is for the other end" misbehave supplied_at_rx
+check "a SUPPLY of more bytes than its keys have" one_line "message 3 names no block" misbehave supply_too_long
+check "a SUPPLY between granules" one_line "message 3 names no block" misbehave supply_askew
 check "a SAK of a device that was not shown" one_line "message 3 names another SCI" misbehave sak_before_secy
 check "an AN out of its range" one_line "message 3 is malformed" misbehave an_out_of_range
 check "a cipher suite out of its range" one_line "message 2 is malformed" misbehave suite_out_of_range

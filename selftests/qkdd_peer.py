@@ -9,9 +9,9 @@ import struct
 PKI = '/run/qkd/pki/'
 PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'doc/qkdd-channel.md')
 (HELLO, PING, LINK, GONE, OFFER, BEGUN, TAG, VERDICT, EDGE, SECY, SAK, ANSWER, SWITCH,
- DRAINED) = range(1, 15)
+ DRAINED, MKA, SUPPLY, SUPPLIED) = range(1, 18)
 INSTALLED, REFUSED = 1, 2
-A2B_PAD, B2A_PAD = 0, 2
+A2B_PAD, A2B_KEY, B2A_PAD = 0, 1, 2
 
 
 def name(text):

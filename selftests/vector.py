@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""The worked examples of Documentation/wire-format.md, three ways: the page's hex
+"""The worked examples of the documentation, three ways: the page's hex
 equals what the reference computes; the module, given the example's bytes, puts
 exactly its packets on the wire, makes its keys and tags; and it accepts packets
 that the reference made."""
@@ -26,9 +26,9 @@ import pcap                                                 # noqa: E402
 from esp import CIPHERS                                     # noqa: E402
 from ktap import equal, refused, run                        # noqa: E402
 from link import CLASSES, CONTEXTS, STREAMS                 # noqa: E402
+from netns import inside                                    # noqa: E402
 from pair import End                                        # noqa: E402
 
-CLONE_NEWNET = 0x40000000
 ETH_P_ALL = 3
 WINDOW = 64
 ADD_KEY, PROCESS_KEYRING = 248, -2      # add_key() on x86-64
@@ -43,24 +43,8 @@ def ip(*words):
     subprocess.run(['ip', *words], check=True)
 
 
-class Netns:
-    """The calling thread is in a network namespace meanwhile."""
-
-    def __init__(self, name):
-        self.name = name
-
-    def __enter__(self):
-        self.old = os.open('/proc/self/ns/net', os.O_RDONLY)
-        with open(f'/run/netns/{self.name}', 'rb') as there:
-            os.setns(there.fileno(), CLONE_NEWNET)
-
-    def __exit__(self, *_):
-        os.setns(self.old, CLONE_NEWNET)
-        os.close(self.old)
-
-
 def in_netns(name, function, *args, **values):
-    with Netns(name):
+    with inside(name):
         return function(*args, **values)
 
 
@@ -78,7 +62,7 @@ def set_up():
         ENDS[name] = End(qkd, 'qkd0', role, example.IDS, confirm='none',
                          pad_capacity=1 << 20, key_capacity=1 << 16)
     ip('-n', ALICE, 'addr', 'add', '10.1.0.1/32', 'dev', 'lo')
-    for host in range(2, 7):
+    for host in range(2, 9):
         ip('-n', BOB, 'addr', 'add', f'10.2.0.{host}/32', 'dev', 'lo')
     ip('-n', ALICE, 'route', 'add', '10.2.0.0/24', 'via', example.OUTER[1])
     ip('-n', ALICE, 'neigh', 'add', example.OUTER[1], 'lladdr', '02:00:00:00:00:02', 'dev', 'v0')
@@ -115,13 +99,17 @@ def renew(name):
     begin(name)
 
 
+def ends_of(spi):
+    return {'mode': 'tunnel', 'src': socket.inet_aton(example.OUTER[0]),
+            'dst': socket.inet_aton(example.OUTER[1]), 'reqid': spi & 0xff}
+
+
 def add_sa(name, direction, spi, esn, inner, cipher='otp', **more):
     """The SA, and a policy for the destination of an inner packet."""
     reqid = str(spi & 0xff)
-    ENDS[name].do('esp-add', cipher=cipher, dir=direction, spi=spi, mode='tunnel',
-                  src=socket.inet_aton(example.OUTER[0]),
-                  dst=socket.inet_aton(example.OUTER[1]), reqid=int(reqid), esn=esn,
-                  replay_window=WINDOW if direction == 'in' else None, **more)
+    ENDS[name].do('esp-add', cipher=cipher, dir=direction, spi=spi, esn=esn,
+                  replay_window=WINDOW if direction == 'in' else None,
+                  **ends_of(spi), **bind(example.BINDS.get(spi)), **more)
     ip('-n', name, 'xfrm', 'policy', 'add', 'src', '10.1.0.1/32', 'dst',
        socket.inet_ntoa(inner[16:20]) + '/32', 'dir', direction, 'tmpl', 'src',
        example.OUTER[0], 'dst', example.OUTER[1], 'proto', 'esp', 'reqid', reqid,
@@ -129,7 +117,7 @@ def add_sa(name, direction, spi, esn, inner, cipher='otp', **more):
 
 
 def add_sas(name, direction):
-    for section in ('without ESN', 'with ESN'):
+    for section in ('without ESN', 'with ESN', 'of a bound SA'):
         spi, _, esn, _, inner = example.PACKETS[section]
         add_sa(name, direction, spi, esn, inner)
 
@@ -138,11 +126,22 @@ def secret(number):
     """The attributes of an external secret: a logon key of this process."""
     if not number:
         return {}
-    name, value = f'qkd:vector{number}', example.SECRETS[number]
+    add_key(f'qkd:vector{number}', example.SECRETS[number])
+    return {'secret': f'qkd:vector{number}', 'secret_number': number}
+
+
+def bind(value):
+    """The attribute of an SA that is bound to this, likewise."""
+    if not value:
+        return {}
+    add_key('qkd:bind', value)
+    return {'bind': 'qkd:bind'}
+
+
+def add_key(name, value):
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.syscall(ADD_KEY, b'logon', name.encode(), value, len(value), PROCESS_KEYRING) < 0:
         raise OSError(ctypes.get_errno(), 'add_key')
-    return {'secret': name, 'secret_number': number}
 
 
 def skip_to_seq(name, out, spi, esn, seq):
@@ -172,11 +171,14 @@ def outer(packet):
 
 
 def test_page():
-    """the hex in wire-format.md and in vectors/ is what the reference computes"""
-    for folder in (os.path.join(HERE, 'doc'), os.path.join(HERE, '..', 'Documentation')):
-        if os.path.exists(os.path.join(folder, 'wire-format.md')):
-            break
-    page = example.from_page(os.path.join(folder, 'wire-format.md'))
+    """the hex in wire-format.md, ike.md and vectors/ is what the reference computes"""
+    page = {}
+    for name in ('wire-format.md', 'ike.md'):
+        for folder in ('doc', '../Documentation', '../Documentation/abi'):
+            path = os.path.join(HERE, folder, name)
+            if os.path.exists(path):
+                page.update(example.from_page(path))
+                break
     want = example.as_hex(WANT)
     equal(sorted(page), sorted(want), 'sections')
     for section, values in want.items():
@@ -235,7 +237,7 @@ def test_receive():
             no_packet(raw)
     spent = sum(len(WANT['packet ' + s]['slice']) for s in example.PACKETS)
     equal(ENDS[BOB].accounts()[STREAMS['a2b-pad']]['taken'], spent, 'bytes of pad')
-    for spi, packets in ((0x01020304, 1), (0x01020305, 2)):
+    for spi, packets in ((0x01020304, 1), (0x01020305, 2), (0x01020309, 1)):
         shown = ENDS[BOB].do('esp-get', dir='in', spi=spi)
         equal((shown['packets'], shown['key-bytes']), (packets, packets * 80), 'counters')
         if not shown['refused']['icv']:
@@ -316,8 +318,35 @@ def test_receive_epochs():
     return f'{len(example.EPOCHS)} packets, {forged} forged ones'
 
 
+def test_bind():
+    """an SA takes the packets of one that is bound to the same, and no others"""
+    renew(BOB)
+    inject = in_netns(ALICE, socket.socket, socket.AF_PACKET, socket.SOCK_RAW, 0)
+    raw = in_netns(BOB, socket.socket, socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    with inject, raw:
+        inject.bind(('v0', 0))
+        for section, cipher, spi, inner in (
+                ('of a bound SA', 'otp', 0x01020309, example.PACKETS['of a bound SA'][-1]),
+                ('under aes of a bound SA', 'aes', 0x0102030a,
+                 example.EPOCHS['aes of a bound SA'][-1])):
+            packet = WANT['packet ' + section]['packet']
+            right = example.BINDS[spi]
+            add_sa(BOB, 'in', spi, False, inner, cipher)
+            for value in (bytes(15) + b'\1', flipped(right, 0), flipped(right, 15), None):
+                ENDS[BOB].do('esp-replace', cipher=cipher, dir='in', spi=spi,
+                             replay_window=WINDOW, **ends_of(spi), **bind(value))
+                not_taken(inject, raw, [packet])
+                equal(ENDS[BOB].do('esp-get', dir='in', spi=spi)['refused']['icv'], 1, section)
+            ENDS[BOB].do('esp-replace', cipher=cipher, dir='in', spi=spi,
+                         replay_window=WINDOW, **ends_of(spi), **bind(right))
+            inject.send(outer(packet))
+            raw.settimeout(5)
+            equal(raw.recv(65536).hex(), inner.hex(), section)
+    return 'otp and aes'
+
+
 def key_taken():
-    return ENDS[BOB].accounts()[STREAMS['a2b-key']]['taken']
+    return sum(ENDS[BOB].accounts()[STREAMS[name]]['taken'] for name in ('a2b-key', 'a2b-pad'))
 
 
 def flipped(packet, at):
@@ -380,6 +409,6 @@ if __name__ == '__main__':
     try:
         set_up()
         run([test_page, test_send, test_receive, test_keys, test_tags, test_send_epochs,
-             test_receive_epochs])
+             test_receive_epochs, test_bind])
     finally:
         tear_down()

@@ -12,6 +12,8 @@
 #   keys allocated, and peeked and committed, per second
 #   the same beside 10 000 SAs
 #   MACsec under rotating SAKs against a static key (macsec.py)
+#   keys by ETSI GS QKD 014 from qkd-kme against netlink (kme.py)
+#   setting up IKE_SAs with ML-KEM and QKD against x25519 alone (ike.py)
 
 set -e
 cd "$(dirname "$0")"
@@ -21,8 +23,8 @@ n0=bench-a n1=bench-b
 
 cleanup()
 {
-	ip netns pids $n1 | xargs -r kill 2>/dev/null || true
-	ip netns pids $n0 | xargs -r kill 2>/dev/null || true
+	ip netns pids $n1 2>/dev/null | xargs -r kill 2>/dev/null || true
+	ip netns pids $n0 2>/dev/null | xargs -r kill 2>/dev/null || true
 	ip netns del $n0 2>/dev/null || true
 	ip netns del $n1 2>/dev/null || true
 }
@@ -202,3 +204,5 @@ echo "10 000 SAs / 1 SA: ESP $(ratio "$(cat "/tmp/our.$$")" "$otp_1")," \
 rm -f "/tmp/our.$$" "/tmp/keys.$$"
 cleanup
 ./macsec.py
+./kme.py
+./ike.py

@@ -2,13 +2,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Two machines talk through ESP that is encrypted with QKD key, byte for byte; then
 # under AES-256-GCM whose key changes ten times a second, and with each packet; then
-# through MACsec, as on a fronthaul link, whose SAKs change each second.
+# through MACsec, as on a fronthaul link, whose SAKs change each second; and last,
+# through what strongSwan negotiates with x25519, ML-KEM and QKD together.
 # Runs in both guests; alice tells the story, bob does his part.
 # guests: 2
 # timeout: 600
 
 . "$(dirname "$0")/../lib.sh"
 
+SUPPLY=${SUPPLY:-emu}
+SOURCE=qkd0
+ENOUGH=$((64 << 10))
 CHUNKS=10
 CHUNK_KIB=640
 PACKET=1400
@@ -20,6 +24,8 @@ EVENTS=/run/qkd/events
 AES_SAMPLE=/run/qkd/aes.pcap
 ECPRI=../tools/ecpri
 ROTATIONS=60
+IKE=/run/qkd/ike
+REKEYS=3
 if [ "$ROLE" = alice ]; then
 	PEER=bob ME=192.0.2.1 THEM=192.0.2.2 OUT_SPI=0x1001 IN_SPI=0x1002
 	INNER=10.9.0.1 PEER_INNER=10.9.0.2
@@ -52,6 +58,7 @@ clean_up()
 	jobs -p | xargs -r kill 2>/dev/null
 	ip xfrm policy flush
 	qkd link del qkd0 2>/dev/null
+	[ $SOURCE = qkd0 ] || qkd link del $SOURCE 2>/dev/null
 }
 
 # together NAME: both have come here
@@ -107,7 +114,7 @@ link_up()
 	title "An emulated QKD link: both ends know a seed and compute the same key"
 	tell "    (for tests and demos alone: real key comes from real QKD)"
 	run qkd link add qkd0 type emu role "$ROLE" seed-file $SEED gen "$QKD_GEN" \
-		rate $RATE pad-capacity 4M
+		rate $RATE pad-capacity 4M export control
 	qkd monitor dev qkd0 >$EVENTS 2>&1 &
 	tell "    key arrives ..."
 	wait_for 30 level_is $((3 << 20)) || die "no key arrives"
@@ -129,7 +136,7 @@ tunnel_up()
 		tmpl src $THEM dst $ME proto esp reqid 1 mode tunnel
 	run ip route add $PEER_INNER via $THEM src $INNER
 	# whatever of the tunnel's traffic leaves without ESP
-	tcpdump -Q out -U -n -i eth0 -w $WIRE "ip and not proto 50" 2>/dev/null &
+	tcpdump -Q out -U -n -i eth0 -w $WIRE "ip and not proto 50 and not tcp portrange 7676-7677" 2>/dev/null &
 	CLEAR_PID=$!
 	wait_for 20 test -s $WIRE || die "tcpdump does not start"
 	together tunnel
@@ -236,17 +243,34 @@ recompute()
 	together recomputed
 }
 
+# Pad for one packet more. What a KME still has comes a little later.
+pad_is_left()
+{
+	level_is $((PACKET + 64)) && return
+	[ "$SUPPLY" != emu ] && sleep 4 && level_is $((PACKET + 64))
+}
+
+supply_stops()
+{
+	run qkd link set $SOURCE stop
+}
+
+supply_starts()
+{
+	run qkd link set $SOURCE start
+}
+
 stop_supply()
 {
 	local before after
 
 	title "QKD stops. Traffic goes on while key lasts, then it stops: no fallback"
-	run qkd link set qkd0 stop
+	supply_stops
 	together stopped
 	if [ "$ROLE" = alice ]; then
 		before=$(sa packets)
 		# UDP, until the kernel says that there is no key
-		while level_is $((PACKET + 64)); do
+		while pad_is_left; do
 			head -c 1M /dev/zero | timeout 20 socat -u -b $PACKET - \
 				UDP-SENDTO:$PEER_INNER:9 2>/run/qkd/refusal
 		done
@@ -270,8 +294,8 @@ stop_supply()
 resume_supply()
 {
 	title "QKD resumes, and so does traffic"
-	run qkd link set qkd0 start
-	wait_for 30 level_is $((64 << 10)) || die "no key arrives again"
+	supply_starts
+	wait_for 150 level_is $ENOUGH || die "no key arrives again"
 	together resumed
 	[ "$ROLE" = alice ] && run ping -n -c 2 -i 0.3 $PEER_INNER
 	together answered
@@ -532,6 +556,132 @@ fronthaul()
 	together fronthaul
 }
 
+# The last act: the kernel's SAs and policies are charon's now.
+share_psk()
+{
+	if [ "$ROLE" = alice ]; then
+		IKE_PSK=$(od -An -v -tx1 -N 32 /dev/urandom | tr -d ' \n')
+		put_value ike-psk "$IKE_PSK"
+	else
+		IKE_PSK=$(get_value ike-psk)
+	fi
+}
+
+# ike_config CIPHER
+ike_config()
+{
+	local rekey=0
+
+	[ "$ROLE" = bob ] || rekey=2s
+	umask 077
+	mkdir -p $IKE
+	cat >$IKE/strongswan.conf <<-END
+		charon {
+			load = random nonce openssl kernel-netlink socket-default vici qkd
+			filelog { $IKE/log { default = 1
+				flush_line = yes } }
+		}
+		swanctl { load = random openssl }
+	END
+	cat >$IKE/swanctl.conf <<-END
+		connections {
+		  site {
+		    version = 2
+		    local_addrs = $ME
+		    remote_addrs = $THEM
+		    proposals = aes256-sha256-x25519-ke1_mlkem768
+		    ppk_id = qkd:qkd0
+		    local {
+		      auth = psk
+		      id = $ROLE.example
+		    }
+		    remote {
+		      auth = psk
+		      id = $PEER.example
+		    }
+		    children {
+		      net {
+		        local_ts = $INNER/32
+		        remote_ts = $PEER_INNER/32
+		        esp_proposals = $1
+		        rekey_time = $rekey
+		        life_time = 1m
+		      }
+		    }
+		  }
+		}
+		secrets {
+		  ike-peer {
+		    secret = 0x$IKE_PSK
+		  }
+		}
+	END
+}
+
+swan()
+{
+	SWANCTL_DIR=$IKE swanctl "$@"
+}
+
+ike_up()
+{
+	title "Last act: strongSwan sets the tunnel up: x25519, ML-KEM-768, and a PPK from QKD"
+	ip link del macsec0
+	ip xfrm policy flush
+	ip xfrm state flush
+	share_psk
+	ike_config qkdhybrid
+	tell "$ROLE# sed -n 2,8p swanctl.conf" "$(sed -n 2,8p $IKE/swanctl.conf | sed 's/^/    /')"
+	export STRONGSWAN_CONF=$IKE/strongswan.conf
+	charon-systemd >$IKE/out 2>&1 &
+	CHARON=$!
+	wait_for 30 swan --load-all || die "charon does not answer: $(tail -n 1 $IKE/log)"
+	together charon
+}
+
+rekeyed()
+{
+	grep -c "rekeyed CHILD_SA net" $IKE/log
+}
+
+# child CIPHER NAME TITLE: set up, and rekeyed every two seconds while packets go
+child()
+{
+	local lost shown before
+
+	title "$3, rekeyed by IKE every 2 s under ping"
+	ike_config "$1"
+	swan --load-all >$IKE/out 2>&1 || die "$(tail -n 1 $IKE/out)"
+	together "child-$1"
+	if [ "$ROLE" = alice ]; then
+		before=$(rekeyed)
+		tell "alice# grep esp_proposals swanctl.conf" "            esp_proposals = $1" \
+			"alice# swanctl --initiate --child net"
+		swan --initiate --child net >$IKE/out 2>&1 || die "$(tail -n 3 $IKE/log)"
+		ping -q -i 0.05 -c $((REKEYS * 40 + 20)) -W 5 -I $INNER $PEER_INNER >$IKE/ping
+		REKEYED=$((${REKEYED:-0} + $(rekeyed) - before))
+		[ $(($(rekeyed) - before)) -ge $REKEYS ] || die "$(($(rekeyed) - before)) rekeyings alone"
+		lost=$(sed -n 's/^\([0-9]*\) packets transmitted, \([0-9]*\) .*/\1 - \2/p' $IKE/ping)
+		[ $((lost)) -eq 0 ] || die "$((lost)) packets were lost"
+		shown=$(swan --list-sas)
+		tell "alice# swanctl --list-sas" "$(echo "$shown" | sed -n 4p)" \
+			"$(echo "$shown" | grep -A 3 INSTALLED | head -n 4)"
+		echo "$shown" | grep -q "KE1_ML_KEM_768/PPK$" || die "made without ML-KEM or PPK: $shown"
+		echo "$shown" | grep -q "ESP:$2" || die "not under $2: $shown"
+		tell "    ${lost%% *} packets, $((lost)) lost; $(($(rekeyed) - before)) rekeyings"
+		swan --terminate --ike site >/dev/null || die "it does not end"
+	fi
+	together "done-$1"
+}
+
+ike_down()
+{
+	kill $CHARON
+	wait $CHARON
+	[ "$(qkd -j -s esp show dev qkd0)" = '[]' ] || die "SAs stay: $(qkd esp show)"
+	together ike-down
+}
+
 summary()
 {
 	local clear packets spent supplied
@@ -552,21 +702,49 @@ summary()
 	     "wire    ESP only, $clear packets in clear, 100 recomputed from the seed; ip xfrm state shows no key" \
 	     "outage  without key traffic stopped ($REFUSED packets refused), with key it came back" \
 	     "aes     $AES_PACKETS packets under $AES_KEYS keys, 0 lost; TCP $MBIT Mbit/s, the kernel's own AES-GCM $STOCK_MBIT" \
-	     "macsec  $FRAMES eCPRI frames came to alice over $SAKS rotations: 0 lost, 0 out of order, longest pause $PAUSE ms"
+	     "macsec  $FRAMES eCPRI frames came to alice over $SAKS rotations: 0 lost, 0 out of order, longest pause $PAUSE ms" \
+	     "ike     x25519, ML-KEM-768 and a PPK from QKD; hybrid, then one-time pad: $REKEYED rekeyings, 0 packets lost"
 }
 
 cd "$(dirname "$0")" || exit 1
 trap clean_up EXIT
 share_seed
-link_up
+if [ "$SUPPLY" = link ]; then
+	. ./link_lib.sh
+	optical_link_up
+	tunnel_up
+	show_no_key
+	ping_and_watch
+	stop_supply
+	resume_supply
+	check_accounts
+	CLEAR=$(count_clear)
+	link_summary
+	together end
+	exit
+fi
+if [ "$SUPPLY" = etsi014 ]; then
+	. ./etsi014_lib.sh
+	kme_up
+	fed_link_up
+else
+	link_up
+fi
 tunnel_up
 show_no_key
 ping_and_watch
 move_file
-recompute
+[ "$SUPPLY" = etsi014 ] || recompute
 stop_supply
+[ "$SUPPLY" = emu ] || kme_said
 resume_supply
 check_accounts
+if [ "$SUPPLY" = etsi014 ]; then
+	CLEAR=$(count_clear)
+	kme_summary
+	together end
+	exit
+fi
 aes_up
 stock_up
 rekeying
@@ -576,5 +754,9 @@ CLEAR=$(count_clear)
 macsec_up
 fronthaul
 check_accounts
+ike_up
+child qkdhybrid QKD_HYBRID "ESP keys from QKD and IKE together"
+child qkdotp QKD_OTP "ESP under a one-time pad, bound to the peer by IKE"
+ike_down
 summary
 together end

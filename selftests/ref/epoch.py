@@ -37,8 +37,8 @@ def expand(field, end):
     return low + (field - low) % (1 << FIELD)
 
 
-def context(cipher, spi, number):
-    return be(cipher, 1) + be(spi, 4) + be(number, 4)
+def context(cipher, spi, number, bind=b''):
+    return be(cipher, 1) + be(spi, 4) + be(number, 4) + bind
 
 
 def tag_of(k_seg, spi, unit):
@@ -51,9 +51,9 @@ def ikm_of(data, cipher, secret):
 
 class Epoch:
     """The key of one unit for one SA, and its packets. `secret` is a hybrid
-    SA's external secret of this number."""
+    SA's external secret of this number, `bind` what an aes SA is bound to."""
 
-    def __init__(self, gen, stream, unit, cipher, spi, number=0, secret=b''):
+    def __init__(self, gen, stream, unit, cipher, spi, number=0, secret=b'', bind=b''):
         if cipher not in (AES, HYBRID):
             raise ValueError('not a cipher with epochs')
         if (cipher == AES) != (not number and not secret):
@@ -65,7 +65,7 @@ class Epoch:
             raise Refused("the epoch is a segment's head")
         self.gen, self.stream, self.unit = gen, stream, unit
         self.cipher, self.spi, self.number = cipher, spi, number
-        self.context = context(cipher, spi, number)
+        self.context = context(cipher, spi, number, bind)
         k_seg = gen.head(stream, offset // KEY_SEGMENT)
         self.prk = hmac(k_seg, ikm_of(gen.read(stream, offset, UNIT), cipher, secret))
         self.key = hmac(self.prk, self.info(32, b'qkd key v1'), b'\1')

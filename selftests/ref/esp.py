@@ -79,13 +79,18 @@ def keys_at(gen, stream, granule, text):
     return r, data[:GRANULE], data[GRANULE:GRANULE + text]
 
 
-def seal(gen, role, granule, spi, seq, payload, next_header, esn=False):
+def bound(r, bind):
+    """Poly1305's r for an SA that is bound, or is not."""
+    return xor(r, bind) if bind else r
+
+
+def seal(gen, role, granule, spi, seq, payload, next_header, esn=False, bind=b''):
     """The ESP packet, from the SPI to the ICV."""
     text = payload + trailer(payload, next_header)
     r, s, pad = keys_at(gen, stream_of(role, 'pad'), granule, len(text))
     iv = iv_pack(gen.label, granule)
     ciphertext = xor(text, pad)
-    icv = poly1305(r, s, mac_input(aad(spi, seq, esn, iv), ciphertext))
+    icv = poly1305(bound(r, bind), s, mac_input(aad(spi, seq, esn, iv), ciphertext))
     return be(spi, 4) + be(seq & 0xffffffff, 4) + iv + ciphertext + icv
 
 

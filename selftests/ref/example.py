@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The worked examples of Documentation/wire-format.md."""
+"""The worked examples of Documentation/wire-format.md and abi/ike.md."""
 import re
 import struct
 
 import epoch
 import esp
+import ike
 import keys
+import psk
 import sak
 from link import (CLASSES, CONTEXTS, GRANULE, STREAMS, Generation, generation, link_hash)
 from primitives import be, len16, sha256
@@ -53,7 +55,10 @@ PACKETS = {  # section: spi, sequence number, ESN, granule, inner packet
                  echo('10.1.0.1', '10.2.0.3', 2, b'QKD one-time pad 002')),
     'with ESN, late': (0x01020305, 1 << 32 | 2, True, 11,
                        echo('10.1.0.1', '10.2.0.3', 3, b'QKD one-time pad 003')),
+    'of a bound SA': (0x01020309, 1, False, 16,
+                      echo('10.1.0.1', '10.2.0.7', 9, b'QKD one-time pad 004')),
 }
+BINDS = {0x01020309: bytes(range(0x40, 0x50)), 0x0102030a: bytes(range(0x50, 0x60))}
 SECRETS = {1: bytes(range(0x60, 0x80)), 2: bytes(range(0x80, 0xb0))}
 EPOCHS = {  # section: cipher, spi, sequence number, ESN, unit, counter, secret, inner packet
     'aes': (2, 0x01020306, 1, False, 4, 0, 0,
@@ -62,6 +67,8 @@ EPOCHS = {  # section: cipher, spi, sequence number, ESN, unit, counter, secret,
                            echo('10.1.0.1', '10.2.0.4', 5, b'QKD AES-256-GCM 0002')),
     'aes with ESN': (2, 0x01020307, 1 << 32 | 2, True, 36, 0, 0,
                      echo('10.1.0.1', '10.2.0.5', 6, b'QKD AES-256-GCM 0003')),
+    'aes of a bound SA': (2, 0x0102030a, 1, False, 52, 0, 0,
+                          echo('10.1.0.1', '10.2.0.8', 10, b'QKD AES-256-GCM 0004')),
     'hybrid, secret 1': (3, 0x01020308, 1, False, 68, 0, 1,
                          echo('10.1.0.1', '10.2.0.6', 7, b'QKD and ML-KEM 00001')),
     'hybrid, secret 2': (3, 0x01020308, 2, False, 100, 0, 2,
@@ -76,6 +83,11 @@ SAKS = {  # section: offset of the unit, SCI, AN, cipher suite, packet number
     'a SAK with extended packet numbers': (192, 0x0200000000010001, 1, 'gcm-aes-xpn-256',
                                            0x100000002),
 }
+EXCHANGES = {  # section: method, bytes of the initiator's and the responder's ML-KEM, secret
+    'qkd': ('qkd', b'', b'', None),
+    'qkd_mlkem768': ('qkd_mlkem768', bytes(range(64)), bytes(range(64, 128)),
+                     bytes(range(0xa0, 0xc0))),
+}
 TAGS = {  # section: stream, offset, length, s
     'of pad': ('a2b-pad', 0, 1024, bytes(range(0x50, 0x60))),
     'of key': ('a2b-key', 1024, 2048, bytes(range(0x60, 0x70))),
@@ -83,12 +95,14 @@ TAGS = {  # section: stream, offset, length, s
 
 
 def packet_example(gen, spi, seq, esn, granule, inner):
-    packet = esp.seal(gen, 1, granule, spi, seq, inner, 4, esn)
+    bind = BINDS.get(spi, b'')
+    packet = esp.seal(gen, 1, granule, spi, seq, inner, 4, esn, bind)
     text = inner + esp.trailer(inner, 4)
     r, s, pad = esp.keys_at(gen, STREAMS['a2b-pad'], granule, len(text))
     associated = esp.aad(spi, seq, esn, packet[8:16])
     taken = gen.read(STREAMS['a2b-pad'], granule * GRANULE, esp.slice_length(len(text)))
-    return {'inner packet': inner, 'text': text, 'slice': taken, 'r': r, 's': s,
+    more = {'bind': bind, 'r XOR bind': esp.bound(r, bind)} if bind else {}
+    return {'inner packet': inner, 'text': text, 'slice': taken, 'r': r, **more, 's': s,
             'pad': pad, 'ciphertext': packet[16:-16], 'IV': packet[8:16], 'AAD': associated,
             'MAC input': esp.mac_input(associated, packet[16:-16]), 'ICV': packet[-16:],
             'packet': packet}
@@ -97,7 +111,8 @@ def packet_example(gen, spi, seq, esn, granule, inner):
 def epoch_example(gen, cipher, spi, seq, esn, unit, counter, number, inner):
     stream, offset = STREAMS['a2b-key'], 32 * unit
     secret = SECRETS.get(number, b'')
-    one = epoch.Epoch(gen, stream, unit, cipher, spi, number, secret)
+    bind = BINDS.get(spi, b'')
+    one = epoch.Epoch(gen, stream, unit, cipher, spi, number, secret, bind)
     packet = one.seal(counter, seq, inner, 4, esn)
     out = {'inner packet': inner, 'text': inner + esp.trailer(inner, 4)}
     if not counter:
@@ -105,6 +120,8 @@ def epoch_example(gen, cipher, spi, seq, esn, unit, counter, number, inner):
         out['unit'] = data
         if secret:
             out.update({'secret': secret, 'IKM': data + len16(secret)})
+        if bind:
+            out['bind'] = bind
         out.update({'context': one.context, 'PRK': one.prk,
                     'info of key': one.info(32, b'qkd key v1'), 'key': one.key,
                     'info of base': one.info(12, b'qkd nonce v1'), 'base': one.base,
@@ -142,6 +159,17 @@ def macsec_examples():
     return {name: sak_example(gen, *what) for name, what in SAKS.items()}
 
 
+def wireguard_examples():
+    """The public keys are those of nobody."""
+    gen = make_generation()
+    alice, bob = (sha256(b'qkd example', end) for end in (b'alice', b'bob'))
+    one = psk.Psk(gen, STREAMS['a2b-key'], 224, alice, bob)
+    return {'a preshared key': {
+        'k_seg': gen.head(STREAMS['a2b-key'], 0),
+        'unit 0': gen.read(STREAMS['a2b-key'], 224, 32), 'context': one.context,
+        'info of key': one.info, 'PSK': one.key, 'key ID': one.ident}}
+
+
 def examples():
     """section -> name -> bytes, of all files"""
     return {section: values for part in FILES.values() for section, values in part().items()}
@@ -170,8 +198,26 @@ def otp_examples():
     return out
 
 
+def ike_examples():
+    """ML-KEM's values are shortened: the combiner takes them as they are."""
+    id_i, id_r, key_i, key_r = (sha256(b'qkd example', text)[:size] for text, size in (
+        (b'ID_i', 16), (b'ID_r', 16), (b'key_i', 32), (b'key_r', 32)))
+    out = {}
+    for section, (method, kem_i, kem_r, kem) in EXCHANGES.items():
+        value_i, value_r = id_i + kem_i, id_r + kem_r
+        out['key exchange ' + section] = {
+            'method': be(ike.METHODS[method], 2), 'value_i': value_i, 'value_r': value_r,
+            'key_i': key_i, 'key_r': key_r, **({'ML-KEM': kem} if kem else {}),
+            'info': ike.info(method, value_i, value_r),
+            'secret': ike.secret(method, value_i, key_i, value_r, key_r, kem)}
+    out['N(QKD_SA)'] = {
+        'data': ike.statement(make_generation(), 'alice', ('otp', 'aes'), 'block')}
+    return out
+
+
 FILES = {'otp.json': otp_examples, 'aes.json': aes_examples,      # in vectors/
-         'macsec.json': macsec_examples}
+         'macsec.json': macsec_examples, 'wireguard.json': wireguard_examples,
+         'ike.json': ike_examples}
 
 
 def as_hex(found):

@@ -23,6 +23,7 @@ NLM_REQUEST, NLM_MULTI, NLM_ACK, NLM_DUMP = 1, 2, 4, 0x300
 NLM_CAPPED, NLM_ACK_TLVS = 0x100, 0x200
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 SOL_NETLINK, ADD_MEMBERSHIP, EXT_ACK = 270, 1, 11
+RCVBUFFORCE = 33
 NESTED = 0x8000
 SCALARS = {'u8': 1, 'u16': 2, 'u32': 4, 'u64': 8}
 
@@ -170,6 +171,8 @@ class Qkd:
                         struct.unpack('=I', fields[2])[0]
 
     def subscribe(self):
+        """Room for the events of seconds in which nobody reads."""
+        self.sock.setsockopt(socket.SOL_SOCKET, RCVBUFFORCE, 8 << 20)
         self.sock.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, self.groups['events'])
 
     def request(self, command, body, flags, version=1):

@@ -6,7 +6,8 @@ ROLES = {'alice': 1, 'bob': 2}
 STREAMS = {'a2b-pad': 0, 'a2b-key': 1, 'b2a-pad': 2, 'b2a-key': 3}
 STREAM_NAMES = {number: name for name, number in STREAMS.items()}
 CLASSES = {'control': 1, 'rekey': 2, 'export': 3}
-CONTEXTS = {'none': 0, 'esp': 1, 'macsec': 2, 'sae': 3, 'ppk': 4, 'user': 5}
+CONTEXTS = {'none': 0, 'esp': 1, 'macsec': 2, 'sae': 3, 'ppk': 4, 'user': 5,
+            'wireguard': 6}
 
 GRANULE, UNIT = 16, 32
 PAD_SEGMENT, KEY_SEGMENT = 1 << 20, 1 << 16

@@ -1,0 +1,366 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The selftest link_pair; run by link_pair.sh."""
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+from link_metrics import FAST, metric_of
+from netns import until
+from ktap import equal, run, scaled
+
+PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../tools/qkd-link/qkd-link')
+DIR = tempfile.mkdtemp()
+BLOCKS = scaled(50, 5)
+ENV = {**os.environ, 'NO_COLOR': '1'}
+
+
+def path(name):
+    return os.path.join(DIR, name)
+
+
+def bootstrap(size=65536, names='ab'):
+    key = os.urandom(size)
+    for name in names:
+        with open(os.open(path(f'key.{name}'), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+                  'wb') as file:
+            file.write(key)
+    return key
+
+
+class End:
+    """A process; its log, and its metrics."""
+
+    def __init__(self, name, role, join, words, options=()):
+        self.name, self.log, self.metrics = name, path(f'log.{name}'), path(f'metrics.{name}')
+        with open(self.log, 'wb') as log:
+            self.process = subprocess.Popen(
+                [PROGRAM, '--dry-run', '--pace', 'fast', '--metrics', self.metrics, *options, role,
+                 join, path('link'), 'key-file', path(f'key.{name}'), *words],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ENV)
+
+    def text(self):
+        with open(self.log, encoding='ascii', errors='replace') as file:
+            return file.read()
+
+    def said(self, text):
+        return self.text().count(text)
+
+    def wait(self, seconds=120):
+        status = self.process.wait(seconds)
+        if status:
+            raise AssertionError(f'{self.name}: exit status {status}: {self.text()}')
+
+    def metric(self, name):
+        return metric_of(self.metrics, name)
+
+
+@contextlib.contextmanager
+def pair(words=(), a=(), b=(), alice_words=None, size=65536):
+    """Bob listens, Alice connects."""
+    bootstrap(size)
+    ends = []
+    try:
+        ends.append(End('b', 'bob', 'listen', words or FAST, b))
+        until(lambda: os.path.exists(path('link')), 'bob listens')
+        ends.append(End('a', 'alice', 'connect', alice_words or words or FAST, a))
+        yield ends[::-1]
+    except Exception:
+        for end in ends:
+            for line in end.text().splitlines()[-10:]:
+                print(f'# {end.name}: {line}')
+        raise
+    finally:
+        for end in ends:
+            with contextlib.suppress(ProcessLookupError):
+                end.process.kill()
+            end.process.wait()
+        for name in os.listdir(DIR):
+            os.remove(path(name))
+
+
+def report(name='r.html'):
+    """Rows of the table of blocks, by what its head says."""
+    with open(path(name), encoding='utf-8') as file:
+        text = file.read()
+    table = text[text.index('id="blocks"'):]
+    table = table[:table.index('</table>')]
+    rows = [[re.sub('<[^>]*>', '', cell) for cell in re.findall('<t[hd].*?</t[hd]>', row)]
+            for row in table.split('<tr')[1:]]
+    return [dict(zip(rows[0], row)) for row in rows[1:]]
+
+
+def whole_run(words, blocks, options=()):
+    """Both ends to their end; the blocks."""
+    with pair(words, ('--blocks', str(blocks), '--report', path('r.html'), *options),
+              ('--blocks', str(blocks), *options)) as (alice, bob):
+        alice.wait()
+        bob.wait()
+        return report()
+
+
+def test_key():
+    """blocks become key, and both ends count the same"""
+    with pair() as (alice, bob):
+        until(lambda: alice.metric('blocks_total') >= BLOCKS, 'blocks', 200)
+        alice.process.send_signal(signal.SIGSTOP)
+        kept = bob.metric('secret_bits_total')
+        alice.process.send_signal(signal.SIGCONT)
+        until(lambda: alice.metric('secret_bits_total') >= kept, 'the same')
+        equal(alice.metric('alarm') + bob.metric('alarm'), 0, 'alarms')
+        equal(alice.metric('bad_messages_total'), 0, 'bad messages')
+        if not kept:
+            raise AssertionError('no key')
+        return f'{kept:.0f} bits'
+
+
+def test_presets():
+    """each preset makes key, with either reconciliation"""
+    said = subprocess.run([PROGRAM, '--presets'], check=True, stdout=subprocess.PIPE, text=True)
+    names = re.findall(r'^(\w+(?:-\w+)+): ', said.stdout, re.M)
+    if len(names) < 9:
+        raise AssertionError(said.stdout)
+    for name in names:
+        # in a warm room little of a small block is secret
+        block = 'block=1000000' if name == 'bb84-terahertz' else 'block=300000'
+        for recon in ('cascade', 'ldpc') if name == 'bb84-fibre-50km' else ('cascade',):
+            row = whole_run(('preset', name, 'set', block), 1, ('--reconcile', recon))[0]
+            if row['dropped for'] or int(row['secret, bit']) < 1000:
+                raise AssertionError(f'{name}: {row}')
+    return f'{len(names)} presets'
+
+
+def scene(*lines):
+    with open(path('scenario'), 'w', encoding='ascii') as file:
+        file.write('\n'.join(lines) + '\n')
+    return ('--scenario', path('scenario'))
+
+
+def again(end, *lines):
+    scene(*lines)
+    count = end.said('read again')
+    end.process.send_signal(signal.SIGHUP)
+    until(lambda: end.said('read again') > count, 'the scenario is read again', 60)
+
+
+def test_eve():
+    """Eve measures all light: alarms and no key at either end; she goes, and key comes"""
+    with pair(a=scene('0 off')) as (alice, bob):
+        until(lambda: alice.metric('secret_bits_total'), 'key')
+        again(alice, '0 intercept 1')
+        for end in (alice, bob):
+            until(lambda end=end: end.metric('alarm'), 'the alarm')
+            if not 0.2 < end.metric('qber_ratio') < 0.3:
+                raise AssertionError(f'QBER {end.metric("qber_ratio")}')
+        before = alice.metric('secret_bits_total')
+        count = alice.metric('blocks_total')
+        until(lambda: alice.metric('blocks_total') >= count + 2, 'blocks')
+        equal(alice.metric('secret_bits_total'), before, 'key meanwhile')
+        again(alice, '0 off')
+        for end in (alice, bob):
+            until(lambda end=end: not end.metric('alarm'), 'its end', 60)
+            if not end.said('QBER is above') or not end.said('the alarm is over'):
+                raise AssertionError(end.text())
+
+
+def test_tampered():
+    """messages are altered or replayed: blocks are lost, and the link goes on"""
+    # a length that was altered is waited for, up to a minute
+    for how in ('alter', 'replay'):
+        with pair(b=scene(f'0 {how} 0.01')) as (alice, bob):
+            until(lambda: alice.metric('bad_messages_total') + bob.metric('bad_messages_total'),
+                  f'{how}: bad messages', 180)
+            until(lambda: alice.metric('secret_bits_total') > 0, f'{how}: key', 180)
+
+
+def test_satellite():
+    """a satellite: nothing between two passes, which take no time at full speed"""
+    rows = whole_run(('preset', 'bb84-satellite', 'set', 'period=600'), 4)
+    times = [float(row['time, s']) for row in rows]
+    keys = [int(row['secret, bit']) for row in rows]
+    if not any(keys) or times[-1] < 600:
+        raise AssertionError(f'{times} {keys}')
+    return f'{len(rows)} blocks in {times[-1]:.0f} s'
+
+
+def test_pace():
+    """the link's clock is never ahead of the wall's, at its pace"""
+    for factor in (1, 0.1):
+        with pair(a=('--pace', str(factor))) as (alice, _):
+            until(lambda alice=alice: alice.metric('blocks_total') >= 2, 'blocks', 60)
+            link, wall = alice.metric('clock_seconds_total'), alice.metric('wall_seconds_total')
+            if link > wall * factor:
+                raise AssertionError(f'{link} s in {wall} s')
+
+
+def test_bootstrap():
+    """the bootstrap key is gone when it was read; another one is taken by SIGHUP"""
+    with pair() as (alice, bob):
+        until(lambda: alice.metric('secret_bits_total'), 'key')
+        equal([os.path.exists(path(f'key.{name}')) for name in 'ab'], [False, False], 'the files')
+        bootstrap()
+        for end in (bob, alice):
+            end.process.send_signal(signal.SIGHUP)
+            until(lambda end=end: end.said('a new bootstrap key was taken'), 'taken', 30)
+        before = alice.metric('secret_bits_total')
+        until(lambda: alice.metric('secret_bits_total') > before, 'key again', 60)
+
+
+def test_drained():
+    """blocks without key use up that of the tags: at the low mark none begins, until there is more"""
+    # so small that what reconciliation tells is more than is secret
+    words = ('preset', 'bb84-fibre-50km', 'set', 'block=50000')
+    with pair(words, size=12400) as (alice, bob):
+        until(lambda: alice.said('is at its low mark') or bob.said('is at its low mark'),
+              'it stops', 120)
+        until(lambda: alice.metric('alarm') and bob.metric('alarm'), 'alarms')
+        equal(alice.metric('secret_bits_total'), 0, 'key')
+        count, used = (alice.metric(name) for name in
+                       ('blocks_total', 'auth_key_used_bytes_total'))
+        time.sleep(2)
+        equal(alice.metric('blocks_total'), count, 'blocks')
+        equal(alice.metric('auth_key_used_bytes_total'), used, 'key of tags')
+        bootstrap()
+        for end in (bob, alice):
+            end.process.send_signal(signal.SIGHUP)
+        until(lambda: alice.metric('blocks_total') > count, 'blocks again', 60)
+
+
+def test_lost():
+    """an end that goes and comes again with a new key, and strangers who call"""
+    with pair() as (alice, bob):
+        until(lambda: alice.metric('secret_bits_total'), 'key')
+        for text in (b'', b'GET / HTTP/1.0\r\n\r\n', b'qkdlinkT' + bytes(16)):
+            with socket.socket(socket.AF_UNIX) as stranger:
+                stranger.connect(path('link'))
+                stranger.sendall(text)
+        alice.process.kill()
+        alice.process.wait()
+        bootstrap()
+        bob.process.send_signal(signal.SIGHUP)
+        until(lambda: bob.said('a new bootstrap key was taken'), 'bob takes it', 60)
+        other = End('a', 'alice', 'connect', FAST)
+        try:
+            until(lambda: other.metric('secret_bits_total'), 'key again', 60)
+        finally:
+            other.process.kill()
+            other.process.wait()
+
+
+def test_differ():
+    """ends that were told different things do not begin, and say what differs"""
+    other = [word.replace('mu=0.5', 'mu=0.4') for word in FAST]
+    for text, more in (
+            ('another model: mu 0.4', {'alice_words': other}),
+            ('another model: reconcile ldpc', {'a': ('--reconcile', 'ldpc')})):
+        with pair(**more) as (alice, bob):
+            until(lambda bob=bob, text=text: bob.said(text), text, 20)
+            equal(alice.metric('blocks_total'), 0, 'blocks')
+    with pair() as (alice, bob):
+        alice.process.kill()
+        alice.process.wait()
+        bootstrap(names='a')
+        other = End('a', 'alice', 'connect', FAST)
+        try:
+            until(lambda: bob.said('not authentic'), 'another key', 60)
+        finally:
+            other.process.kill()
+            other.process.wait()
+
+
+def refuses(text, *words, status=2):
+    done = subprocess.run([PROGRAM, *words], check=False, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=ENV,
+                          timeout=30)
+    if done.returncode != status or text not in done.stdout:
+        raise AssertionError(f'{words}: {done.returncode} {done.stdout}, not "{text}"')
+
+
+def test_words():
+    """wrong words are refused with what would do, and the bootstrap key stays"""
+    bootstrap()
+    good = ('--dry-run', 'alice', 'connect', '127.0.0.1:7677', 'key-file', path('key.a'))
+    for text, words in (
+            ('neither alice nor bob', ('carol',)),
+            ('connect: what of it?', ('alice', 'connect')),
+            ('is none of listen, connect', ('alice', 'call', 'me')),
+            ('listen or connect is missing', ('alice',)),
+            ('key-file is missing', ('alice', 'connect', '127.0.0.1:1')),
+            ('dev, the link that is fed', good[1:]),
+            ('is not ADDRESS:PORT', ('--dry-run', 'alice', 'connect', 'there', 'key-file', 'k')),
+            ('there is no preset "x"', (*good, 'preset', 'x')),
+            ('is not FIGURE=VALUE', (*good, 'set', 'mu')),
+            ('no figure has this name', (*good, 'set', 'mi=1')),
+            ('mu "x"', (*good, 'set', 'mu=x')),
+            ('nu1 must be above nu2', (*good, 'set', 'nu1=0')),
+            ('neither cascade nor ldpc', ('--reconcile', 'x', *good)),
+            ('is not real, fast or a factor', ('--pace', '-1', *good)),
+            ('is not a number, 1 or more', ('--blocks', '0', *good)),
+            ('is not FROM,TO', ('--distance', '5'))):
+        refuses(text, *words)
+    with open(path('bad'), 'w', encoding='ascii') as file:
+        file.write('0 off\n1 explode\n')
+    refuses('bad:2:', '--scenario', path('bad'), *good, status=1)
+    equal(os.stat(path('key.a')).st_size, 65536, 'the key')
+    os.chmod(path('key.a'), 0o640)
+    refuses('others than its owner', *good)
+    os.chmod(path('key.a'), 0o600)
+    bootstrap(100)
+    refuses('not a bootstrap key', *good, status=1)
+    refuses('No such file', *good[:-1], path('nothing'))
+
+
+CONFIG = f'''[link qkd0]
+role = alice
+connect = 127.0.0.1:7677
+key-file = {DIR}/key.a
+pace = fast
+reconcile = ldpc
+[model bb84-fibre-50km]
+length = 60 km
+'''
+
+
+def test_configuration():
+    """a configuration is read; each mistake is named, with its line"""
+    bootstrap()
+
+    def check(text, said, status=1):
+        with open(path('conf'), 'w', encoding='ascii') as file:
+            file.write(text)
+        refuses(said, '--check-config', path('conf'), status=status)
+    check(CONFIG, 'is good', 0)
+    for line, said in (('role = carol', ':9: role "carol"'), ('colour = red', 'no key "colour"'),
+                       ('[link qkd1]', 'there is one link'), ('[model x]', 'no preset "x"'),
+                       ('length = 5 miles', 'length'), ('[sky]', 'section "sky"')):
+        check(CONFIG.replace('[model', f'{line}\n[model') if line.startswith('colour') else
+              CONFIG + ('[model]\n' if line.startswith('length') else '') + line,
+              said.replace(':9: role "carol"', '[model] has no key "role"'))
+    check(CONFIG.replace('alice', 'carol'), ':2: role "carol" is neither')
+    check(CONFIG.replace('key-file', 'listen = [::1]:1\nkey-file'), ':4: there is one of')
+    check(CONFIG.replace(':7677', ''), 'is not ADDRESS:PORT')
+    equal(os.stat(path('key.a')).st_size, 65536, 'the key')
+
+
+def test_table():
+    """--distance prints a table that --presets' figures make"""
+    done = subprocess.run([PROGRAM, '--distance', '0,200', 'preset', 'bb84-fibre-50km'],
+                          check=True, stdout=subprocess.PIPE, text=True)
+    rows = [line.split('\t') for line in done.stdout.splitlines()]
+    keys = [float(row[rows[0].index('key')]) for row in rows[1:]]
+    equal(len(keys), 51, 'rows')
+    equal(keys, sorted(keys, reverse=True), 'key falls with the distance')
+
+
+if __name__ == '__main__':
+    try:
+        run([test_key, test_presets, test_eve, test_tampered, test_satellite, test_pace,
+             test_bootstrap, test_drained, test_lost, test_differ, test_words,
+             test_configuration, test_table])
+    finally:
+        shutil.rmtree(DIR)

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The selftest link_satellite; run by link_satellite.sh."""
+import time
+
+from link_lib import OPTICS, bootstrap, links_up, take_off, tell_optics
+from supply_lib import ALICE, BOB, problems, take_down, tell, tunnel_up, until, wire_up
+from ktap import equal, run
+
+PASSES = 3
+# A block in a pass, which an emulated CPU makes in seconds. Better detectors than those of
+# the preset: small blocks have less key. A pass takes some 400 s, the gap as long.
+MODEL = ('preset bb84-satellite set period=800 set rate=10MHz set efficiency=80% set dark=1e-9 '
+         'set background=1e-8 set misalignment=0.3% set block=200000').split()
+PACE = 80
+
+
+def sample():
+    """Is the satellite in sight, and how much has come into alice's tx streams?"""
+    seen = OPTICS['alice'].metric('transmittance_ratio') > 0
+    stats = ALICE.stats()
+    return seen, sum(stats.get(stream, {}).get('supplied', 0)
+                     for stream in (ALICE.pad_stream, ALICE.key_stream))
+
+
+def small_pings(count):
+    """How many came back; they take little pad."""
+    said = ALICE.exec('ping', '-q', '-n', '-c', count, '-i', '0.2', '-s', 8, '-W', 5, BOB.inner,
+                      check=False)
+    return int(said.partition(' received')[0].rpartition(' ')[2])
+
+
+def wait_for(what, condition):
+    """The next moment at which it holds, within a period; no key comes out of sight."""
+    end = time.monotonic() + 240
+    seen, size = sample()
+    while not condition(seen, size):
+        now_seen, now = sample()
+        if now > size and not (seen or now_seen):
+            raise AssertionError(f'{now - size} bytes came in the gap')
+        seen, size = now_seen, now
+        if time.monotonic() > end:
+            raise AssertionError(f'{what}: not within 240 s')
+        time.sleep(0.1)
+    return size
+
+
+def test_passes():
+    """three passes: each brings key, the gaps none, and the pool carries the tunnel through them"""
+    links_up(capacity='16K', low='512')
+    bootstrap()
+    for optics in OPTICS.values():
+        optics.start(*MODEL, options=('--pace', str(PACE), '--metrics', optics.metrics))
+    tunnel_up()
+    levels, had = [], 0
+    for _ in range(PASSES):
+        had = wait_for('a pass brings key', lambda seen, size, had=had: seen and size > had)
+        until(lambda: small_pings(1) == 1, 'the key is confirmed', 30)
+        wait_for('the gap', lambda seen, size: not seen)
+        equal(small_pings(5), 5, 'answers in the gap')
+        levels.append(had)
+    return f'{levels} bytes'
+
+
+def test_whole():
+    """the accounts of both ends add up"""
+    take_off()
+    until(lambda: problems() == [], 'the accounts', 30)
+
+
+if __name__ == '__main__':
+    try:
+        wire_up()
+        run([test_passes, test_whole])
+    finally:
+        tell()
+        tell_optics()
+        take_off()
+        take_down()

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Two ends of a user link that qkdd feeds from KMEs, for selftests.
+
+  namespace alice                                    namespace bob
+  KME 127.0.0.1                                      KME 127.0.0.1
+  qkdd, va 10.1.0.1 ============ wire ============= vb 10.1.0.2, qkdd
+  lo 10.2.1.1 -------------- OTP tunnel ------------ lo 10.2.2.1
+"""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'ref'))
+
+import accounts                                             # noqa: E402
+import genl                                                 # noqa: E402
+from netns import Netns, inside, run, until                 # noqa: E402
+from qkdd_daemon import Daemon                              # noqa: E402
+
+PSK = '/run/qkd/supply.psk'
+KEY_LOW, PAD_LOW = 8192, 16384
+
+
+class End(Netns):
+    """One end, and its qkdd."""
+
+    def __init__(self, name, number):
+        super().__init__(name)
+        self.number, self.address, self.inner = number, f'10.1.0.{number}', f'10.2.{number}.1'
+        self.peer = self.client = None
+        self.daemon = Daemon(self)
+
+    def connect(self):
+        with inside(self.name):
+            self.client = genl.Qkd()
+
+    def link_up(self, **more):
+        words = [str(word) for pair in more.items() for word in pair]
+        self.qkd('link', 'add', 'qkd0', 'type', 'user', 'role', self.name, 'id',
+                 f'site {self.name}', 'peer-id', f'site {self.peer.name}', 'export', 'export',
+                 *words)
+        self.qkd('link', 'set', 'qkd0', 'pad-low', PAD_LOW, 'key-low', KEY_LOW)
+
+    def link_down(self):
+        self.qkd('link', 'del', 'qkd0', check=False)
+
+    def link(self):
+        return self.client.do('link-get', name='qkd0')
+
+    def stats(self):
+        """Accounts by stream."""
+        return {stat['stream']: stat for stat in self.link().get('stat', ())}
+
+    @property
+    def key_stream(self):
+        """What this end allocates keys from."""
+        return 'a2b-key' if self.name == 'alice' else 'b2a-key'
+
+    @property
+    def pad_stream(self):
+        return self.key_stream[:4] + 'pad'
+
+    def usable(self, stream):
+        """Bytes of a stream that ever became so."""
+        stat = self.stats().get(stream, {})
+        return stat.get('supplied', 0) - stat.get('pending', 0) - stat.get('lost', 0)
+
+    def left(self):
+        return self.client.do('status', link_name='qkd0', class_='export', size=512)['available']
+
+    def drain(self):
+        """Keys are allocated, and burnt, until there are none."""
+        with inside(self.name):
+            client = genl.Qkd()
+        try:
+            while self.left():
+                client.do('key-get', link_name='qkd0', class_='export', size=512,
+                          count=min(self.left(), 32))
+        finally:
+            client.close()
+
+    def is_fed(self):
+        """Both of its tx streams are full, as far as they are filled, and confirmed."""
+        link = self.link()
+        stats = {stat['stream']: stat for stat in link.get('stat', ())}
+        return link.get('state') == 'up' and all(
+            stat['live'] >= 2 * low and not stat.get('pending') for stat, low in
+            ((stats[self.key_stream], KEY_LOW), (stats[self.pad_stream], PAD_LOW)))
+
+    def refused(self):
+        """What its SAs refused, by reason, but for packets without key or link."""
+        out = {}
+        for sa in self.json('-s', 'esp', 'show'):
+            for reason, count in sa['refused'].items():
+                if reason not in ('no_key', 'not_here', 'link') and count:
+                    out[reason] = out.get(reason, 0) + count
+        return out
+
+    def configure(self, kme=(), link=()):
+        """kme: lines of [kme k]; link: more lines of [link qkd0]."""
+        peer = self.peer
+        lines = ['[local]', f'name = {self.name}', f'listen = {self.address}:7676',
+                 f'[peer {peer.name}]', f'psk = {PSK}', 'timeout = 5s']
+        if self.name == 'alice':
+            lines.append(f'connect = {peer.address}:7676')
+        lines += ['[link qkd0]', f'peer = {peer.name}', *link]
+        if kme:
+            lines += ['supply = k', '[kme k]', *kme]
+        self.daemon.write(lines)
+
+
+ALICE, BOB = End('alice', 1), End('bob', 2)
+ALICE.peer, BOB.peer = BOB, ALICE
+ENDS = (ALICE, BOB)
+
+
+def wire_up():
+    for end in ENDS:
+        run('ip', 'netns', 'add', end.name)
+    run('ip', 'link', 'add', 'va', 'netns', 'alice', 'type', 'veth', 'peer', 'name', 'vb',
+        'netns', 'bob')
+    for end, device in zip(ENDS, ('va', 'vb')):
+        end.ip('link', 'set', 'lo', 'up')
+        end.ip('addr', 'add', f'{end.address}/24', 'dev', device)
+        end.ip('addr', 'add', f'{end.inner}/32', 'dev', 'lo')
+        end.ip('link', 'set', device, 'up')
+        end.ip('route', 'add', f'{end.peer.inner}/32', 'via', end.peer.address, 'src', end.inner)
+        end.connect()
+    os.makedirs('/run/qkd', exist_ok=True)
+    with open(os.open(PSK, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'w',
+              encoding='ascii') as file:
+        file.write(os.urandom(32).hex())
+
+
+def take_down():
+    for end in ENDS:
+        end.daemon.stop()
+        end.ip('xfrm', 'policy', 'flush', check=False)
+        end.ip('xfrm', 'state', 'flush', check=False)
+        end.link_down()
+        if end.client:
+            end.client.close()
+        run('ip', 'netns', 'del', end.name, check=False)
+
+
+def tunnel_up():
+    """Under the one-time pad, both ways; nothing else passes."""
+    for spi, end in ((0x1001, ALICE), (0x1002, BOB)):
+        sa = ('src', end.address, 'dst', end.peer.address, 'spi', spi, 'dev', 'qkd0', 'cipher',
+              'otp', 'mode', 'tunnel', 'reqid', 1)
+        end.qkd('esp', 'add', *sa, 'dir', 'out')
+        end.peer.qkd('esp', 'add', *sa, 'dir', 'in', 'replay-window', 64)
+    for end in ENDS:
+        for direction, one, other in (('out', end, end.peer), ('in', end.peer, end)):
+            end.ip('xfrm', 'policy', 'add', 'src', one.inner, 'dst', other.inner, 'dir',
+                   direction, 'tmpl', 'src', one.address, 'dst', other.address, 'proto', 'esp',
+                   'reqid', 1, 'mode', 'tunnel')
+
+
+def tunnel_down():
+    for end in ENDS:
+        end.ip('xfrm', 'policy', 'flush')
+        end.ip('xfrm', 'state', 'flush')
+
+
+def pings(count=10):
+    """How many came back."""
+    said = ALICE.exec('ping', '-q', '-n', '-c', count, '-i', '0.05', '-s', 1000, '-W', 2,
+                      BOB.inner, check=False)
+    return int(said.partition(' received')[0].rpartition(' ')[2])
+
+
+def fed(seconds=60):
+    until(lambda: all(end.is_fed() for end in ENDS), 'both ends are fed', seconds)
+
+
+def problems():
+    """What does not add up, at rest."""
+    shown = [end.json('-s', 'link', 'show', 'qkd0')[0] for end in ENDS]
+    return (accounts.problems_of_end(shown[0]) + accounts.problems_of_end(shown[1]) +
+            accounts.problems_across(*shown))
+
+
+def tell():
+    """For a failure: the ends of both logs, and the links."""
+    for end in ENDS:
+        for line in end.daemon.lines()[-15:] + \
+                end.qkd('-s', 'link', 'show', check=False).splitlines():
+            print(f'# {end.name}: {line}')
