@@ -528,8 +528,10 @@ static int qkd_gen_check(struct qkd_link *link, const struct qkd_gen_params *p,
 	static const u64 max[] = { QKD_PAD_CAPACITY_MAX, QKD_KEY_CAPACITY_MAX };
 	int i;
 
-	if (link->gone)
+	if (link->gone) {
+		NL_SET_ERR_MSG(extack, "The link is being deleted");
 		return -ENODEV;
+	}
 	if (link->admin != QKD_ADMIN_UP) {
 		NL_SET_ERR_MSG(extack, "The link is down; set it up first");
 		return -ENETDOWN;
@@ -623,10 +625,12 @@ int qkd_link_gen_open(struct qkd_link *link, u16 label,
 
 	mutex_lock(&link->lock);
 	gen = qkd_link_gen(link, label, &err);
-	if (gen && gen->open) {
+	if (!gen) {
+		NL_SET_ERR_MSG(extack, "The generation has ended meanwhile");
+	} else if (gen->open) {
 		NL_SET_ERR_MSG(extack, "The generation is open already");
 		err = -EALREADY;
-	} else if (gen) {
+	} else {
 		/* pairs with the acquire in allocation */
 		smp_store_release(&gen->open, true);
 		wake_up_interruptible_all(&link->readers);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The selftest netlink; run by netlink.sh."""
 import concurrent.futures
+import contextlib
 import errno
 import itertools
 import os
@@ -1098,7 +1099,34 @@ def churn(number, count):
     return '' if calls > count // 10 else f'only {calls} requests of {count} were good'
 
 
+def meddle(seconds):
+    """A client that makes and deletes a pair, and sets it up and down meanwhile."""
+    rng, q, links = random.Random(), Qkd(), ('r0', 'r1')
+    end, made = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        name, peer = rng.sample(links, 2)
+        op, attrs = rng.choice((
+            ('link-new', {'name': name, 'type': 'emu', 'emu': {'peer-name': peer}}),
+            ('link-del', {'name': name}),
+            ('link-set', {'name': name, 'admin': rng.choice((1, 2))}),
+            ('link-set', {'name': name, 'emu': {'qber': rng.randrange(200000)}})))
+        try:
+            q.do(op, attrs)
+            made += op == 'link-new'
+        except NlError as error:
+            if not (error.nl_msg.extack or {}).get('msg'):
+                return f'{op} {attrs}: {error}'
+    return '' if made else 'no link was made'
+
+
 def test_many(k, q):
+    seconds = max(5, scaled(60))
+    with k.case('a pair set up and down while it is made: refusals say why'):
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            for result in pool.map(lambda n: in_child(meddle, seconds), range(4)):
+                k.equal('a client', result, '')
+        with contextlib.suppress(NlError):
+            q.do('link-del', {'name': 'r0'})
     count = max(500, scaled(10000))
     with k.case(f'four clients at once, {count} requests each, of three links'):
         with concurrent.futures.ThreadPoolExecutor() as pool:
