@@ -79,7 +79,7 @@ test-debug: setup
 	@$(QEMU)/run --kernel debug --scale 2 $(T)
 
 bench: setup
-	@$(QEMU)/run --raw --scale 100 bench/bench bench/link
+	@$(QEMU)/run --raw --scale 100 --jobs 1 bench/bench bench/link
 
 shell: setup
 	@$(QEMU)/run --shell
