@@ -86,6 +86,70 @@ TEST(as_naive_in_pieces)
 	EXPECT_EQ(0, compare(65536, 64));
 }
 
+/* How many of some rows of the result are wrong; -1: it did not work. */
+static long compare_some(const struct bits *key, const struct bits *seed,
+			 size_t out_bits)
+{
+	struct bits out;
+	size_t i, step = out_bits / 20 + 1;
+	long wrong = 0;
+
+	if (amplify(key, seed, out_bits, &out))
+		return -1;
+	for (i = 0; i < out_bits; i += step)
+		wrong += bits_get(&out, i) != naive(key, seed, i);
+	wrong += bits_get(&out, out_bits - 1) != naive(key, seed, out_bits - 1);
+	bits_free(&out);
+	return wrong;
+}
+
+static void fill(struct bits *bits, uint64_t pattern)
+{
+	size_t i;
+
+	for (i = 0; i < bits->count; i++)
+		bits_put(bits, i, pattern >> i % 64 & 1);
+}
+
+static const uint64_t patterns[] = { 0, ~UINT64_C(0), 0xaaaaaaaaaaaaaaaa,
+				     0xffffffff, 1 };
+
+/* Sums are large, and so is rounding, when the key has many ones; whatever it is. */
+TEST(any_key_of_a_block)
+{
+	size_t in = 3000017, out_bits = 375001, i;
+	struct bits key, seed;
+
+	ASSERT_EQ(0, draw(&key, in));
+	ASSERT_EQ(0, draw(&seed, amplify_seed_bits(in, out_bits)));
+	EXPECT_EQ(0, compare_some(&key, &seed, out_bits));
+	for (i = 0; i < ARRAY_SIZE(patterns); i++) {
+		fill(&key, patterns[i]);
+		EXPECT_EQ(0, compare_some(&key, &seed, out_bits));
+	}
+	bits_free(&key);
+	bits_free(&seed);
+}
+
+/* Nobody draws such a seed. What rounding does to the sums may be refused, but not hidden. */
+TEST(seeds_with_a_pattern)
+{
+	size_t in = 16000000, out_bits = 2000000, i;
+	struct bits key, seed, out;
+
+	ASSERT_EQ(0, draw(&key, in));
+	ASSERT_EQ(0, draw(&seed, amplify_seed_bits(in, out_bits)));
+	for (i = 0; i < ARRAY_SIZE(patterns); i++) {
+		fill(&seed, patterns[i]);
+		EXPECT_GE(0, compare_some(&key, &seed, out_bits));
+	}
+	/* Half of the ones of the key, 4 million, are more than a float is trusted with. */
+	fill(&seed, 0);
+	EXPECT_EQ(-ERANGE, amplify(&key, &seed, out_bits, &out));
+	bits_free(&key);
+	bits_free(&seed);
+}
+
 TEST(linear)
 {
 	struct bits a, b, seed, of_a, of_b, of_both;

@@ -17,7 +17,9 @@ double verify_collision(size_t bits);
 /* Bits of a seed for that many bits in and out: in + out - 1. */
 size_t amplify_seed_bits(size_t in, size_t out);
 /* @out (initialized here) = Toeplitz matrix of @seed times @key. -EINVAL: @seed has not
- * amplify_seed_bits(); -ENOMEM. Temporaries are wiped. */
+ * amplify_seed_bits(), or they are too many; -ENOMEM; -ERANGE: rounding got in the way, as it does if @seed is not
+ * random. Temporaries are wiped.
+ */
 int amplify(const struct bits *key, const struct bits *seed, size_t out_bits,
 	    struct bits *out);
 

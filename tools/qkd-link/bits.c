@@ -63,8 +63,7 @@ int bits_push(struct bits *bits, bool bit)
 	return 0;
 }
 
-/* Bits @at to @at + 63 of a string; beyond its end they are zero. */
-static uint64_t bits_word(const struct bits *bits, size_t at)
+uint64_t bits_word(const struct bits *bits, size_t at)
 {
 	size_t i = at / 64, shift = at % 64, words = bits->room / 64;
 	uint64_t word = i < words ? bits->word[i] >> shift : 0;

@@ -47,6 +47,8 @@ static inline void bits_put(struct bits *bits, size_t i, bool bit)
 	bits->word[i / 64] = (bits->word[i / 64] & ~mask) | (bit ? mask : 0);
 }
 
+/* Bits @at to @at + 63; beyond the end they are zero. */
+uint64_t bits_word(const struct bits *bits, size_t at);
 /* Parity of bits @from to @to - 1. */
 bool bits_parity(const struct bits *bits, size_t from, size_t to);
 /* How many differ; both have the same count. */

@@ -1,167 +1,203 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Privacy amplification: a Toeplitz matrix times the key, as the middle part of
- * a convolution, by FFTW. Documentation/link-amplification.md has the argument
- * that its rounding errors stay far below what would change a bit.
+ * Privacy amplification: a Toeplitz matrix times the key, as the middle part of a
+ * convolution, or of several that are added up. Documentation/link-amplification.md.
  */
 #include <errno.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include <fftw3.h>
 #include <openssl/crypto.h>
 
 #include "amplify.h"
+#include "convolve.h"
 
-/* Points of a transform for a small key; above, what the key and the result need. */
-#define POINTS_MIN 4096
-
-/**
- * struct work - the transforms of one multiplication
- * @points: of a transform
- * @piece: bits of the key that go into one
- * @key, @seed: a piece of each, and then its transform, in place
- * @sum: of the products of the transforms
- * @forward: of @key or @seed
- * @backward: of @sum
- */
-struct work {
-	size_t points;
-	size_t piece;
-	double *key;
-	double *seed;
-	double *sum;
-	fftw_plan forward;
-	fftw_plan backward;
-};
+#define LENGTH_MAX ((size_t)1 << 26) /* if the result allows: 800 MB in all */
 
 size_t amplify_seed_bits(size_t in, size_t out)
 {
 	return in + out - 1;
 }
 
-/* The least 2^a or 3 * 2^a that is no smaller: FFTW is fast there. */
-static size_t good_size(size_t least)
-{
-	size_t points = POINTS_MIN;
+/* ---- pieces of a key ---- */
 
-	while (points < least) {
-		if (points / 2 * 3 >= least)
-			return points / 2 * 3;
-		points *= 2;
+/**
+ * struct cut - of a key into pieces that are multiplied one after the other
+ * @piece: bits of one, a multiple of 64
+ * @length: of a convolution that has the bits of the result behind those of a piece
+ */
+struct cut {
+	size_t piece;
+	size_t length;
+};
+
+static struct cut cut_into(size_t in, size_t out, size_t pieces)
+{
+	size_t piece = ((in + pieces - 1) / pieces + 63) / 64 * 64;
+
+	return (struct cut){ piece, convolve_length(piece + out) };
+}
+
+/* Transforms there for each piece and its part of the seed, and one back; to get memory, and
+ * to wipe it, takes as long as one more, or somewhat longer.
+ */
+static double work(struct cut cut, size_t in)
+{
+	size_t pieces = (in + cut.piece - 1) / cut.piece;
+
+	return 2.0 * (pieces + 1) * cut.length * log2(cut.length);
+}
+
+/* The one that takes least work; more pieces than these never do. */
+static struct cut best_cut(size_t in, size_t out)
+{
+	struct cut best = cut_into(in, out, 1), other;
+	size_t pieces, most = in / out + 1;
+
+	for (pieces = 2; pieces <= most && pieces <= 1000; pieces++) {
+		other = cut_into(in, out, pieces);
+		if (best.length > LENGTH_MAX ||
+		    work(other, in) < work(best, in))
+			best = other;
 	}
-	return points;
+	return best;
 }
 
-static size_t row(const struct work *work)
-{
-	return work->points + 2; /* of a transform in place */
-}
+/* ---- multiplication ---- */
 
-static void work_free(struct work *work)
+/* Bits @at and on of the key, a piece of it. */
+static void key_window(uint64_t *word, size_t words, const struct bits *key,
+		       size_t at, size_t piece)
 {
-	double *arrays[] = { work->key, work->seed, work->sum };
 	size_t i;
 
-	for (i = 0; i < sizeof(arrays) / sizeof(*arrays); i++) {
-		if (arrays[i])
-			OPENSSL_cleanse(arrays[i], row(work) * sizeof(double));
-		fftw_free(arrays[i]);
-	}
-	fftw_destroy_plan(work->forward);
-	fftw_destroy_plan(work->backward);
+	for (i = 0; i < words; i++)
+		word[i] = i < piece / 64 ? bits_word(key, at + 64 * i) : 0;
 }
 
-/* Transforms for pieces of a key of @in bits, at least as long as the result. */
-static int work_init(struct work *work, size_t in, size_t out)
+/* Bits @from and on of the seed, where there are some. Elsewhere nothing but zeros of the
+ * key meets them: what is there has no pattern, either, so that errors are small.
+ */
+static void seed_window(uint64_t *word, size_t words, const struct bits *seed,
+			ssize_t from)
 {
-	size_t all = good_size(in + out), some = good_size(2 * out);
-	size_t points = all < some ? all : some;
+	size_t all = (seed->count + 63) / 64, i;
 
-	*work = (struct work){ .points = points, .piece = points - out + 1 };
-	if (points > INT32_MAX)
-		return -EINVAL;
-	work->key = fftw_alloc_real(row(work));
-	work->seed = fftw_alloc_real(row(work));
-	work->sum = fftw_alloc_real(row(work));
-	if (!work->key || !work->seed || !work->sum)
+	for (i = 0; i < words; i++, from += 64)
+		if (from >= 0 && (size_t)from < seed->count)
+			word[i] = bits_word(seed, from);
+		else if (from < 0 && from > -64)
+			word[i] = seed->word[0] << -from;
+		else
+			word[i] = seed->word[i % all];
+}
+
+static void take_result(const uint64_t *word, struct bits *out)
+{
+	memcpy(out->word, word, (out->count + 63) / 64 * 8);
+	if (out->count % 64)
+		out->word[out->count / 64] &=
+			(UINT64_C(1) << (out->count % 64)) - 1;
+}
+
+/* Place @piece + i of the sum is bit i of the result: to place @at + k of the key belongs
+ * place k of a window, and place count - 1 - @at - k + i of the seed, @piece - k + i of one.
+ */
+static int multiply(const struct bits *key, const struct bits *seed,
+		    struct bits *out)
+{
+	struct cut cut = best_cut(key->count, out->count);
+	size_t words = cut.length / 64, at;
+	uint64_t *a = calloc(words, 8), *b = calloc(words, 8);
+	struct convolve *convolve = NULL;
+	int err = a && b ? convolve_new(&convolve, cut.length) : -ENOMEM;
+
+	for (at = 0; !err && at < key->count; at += cut.piece) {
+		key_window(a, words, key, at, cut.piece);
+		seed_window(b, words, seed,
+			    (ssize_t)(key->count - 1) -
+				    (ssize_t)(at + cut.piece));
+		convolve_add(convolve, a, b);
+	}
+	err = err ?: convolve_sum(convolve, a);
+	if (!err)
+		take_result(a + cut.piece / 64, out);
+	convolve_free(convolve);
+	OPENSSL_clear_free(a, 8 * words);
+	free(b);
+	return err;
+}
+
+/* ---- an equation that the result has to fulfil ---- */
+
+static uint64_t reversed(uint64_t word)
+{
+	static const uint64_t mask[] = { 0x5555555555555555, 0x3333333333333333,
+					 0x0f0f0f0f0f0f0f0f };
+	unsigned int i;
+
+	for (i = 0; i < 3; i++)
+		word = (word >> (1 << i) & mask[i]) | (word & mask[i])
+							      << (1 << i);
+	return __builtin_bswap64(word);
+}
+
+/* Bit i of @before: the parity of bits 0 to i - 1. */
+static int sum_up(const struct bits *bits, struct bits *before)
+{
+	uint64_t all = 0, word;
+	size_t i, shift;
+
+	if (bits_init(before, bits->count + 1))
 		return -ENOMEM;
-	work->forward = fftw_plan_dft_r2c_1d(
-		points, work->key, (fftw_complex *)work->key, FFTW_ESTIMATE);
-	work->backward = fftw_plan_dft_c2r_1d(points, (fftw_complex *)work->sum,
-					      work->sum, FFTW_ESTIMATE);
-	if (!work->forward || !work->backward)
-		return -ENOMEM;
-	memset(work->sum, 0, row(work) * sizeof(double));
+	for (i = 0; 64 * i < before->count; i++) {
+		word = bits_word(bits, 64 * i);
+		for (shift = 1; shift < 64; shift *= 2)
+			word ^= word << shift;
+		before->word[i] = word << 1 ^ all;
+		all ^= -(word >> 63);
+	}
 	return 0;
 }
 
-/* Bits from @from on, which may be before the first; where there are none, zeros. */
-static void load(double *row, size_t points, const struct bits *bits,
-		 ssize_t from, size_t count)
-{
-	size_t i = from < 0 ? -from : 0, end = bits->count - from;
-
-	memset(row, 0, points * sizeof(*row));
-	if (end > count)
-		end = count;
-	for (; i < end; i++)
-		row[i] = bits_get(bits, from + i);
-}
-
-/* @sum += @key * @seed, of complex numbers. */
-static void add_product(struct work *work)
-{
-	size_t i;
-
-	for (i = 0; i < row(work); i += 2) {
-		double re = work->key[i], im = work->key[i + 1];
-
-		work->sum[i] += re * work->seed[i] - im * work->seed[i + 1];
-		work->sum[i + 1] += re * work->seed[i + 1] + im * work->seed[i];
-	}
-}
-
-/* Bits @at to @at + @piece - 1 of the key, with the columns of the matrix that are theirs. */
-static void add_piece(struct work *work, const struct bits *key,
-		      const struct bits *seed, size_t at, size_t out)
-{
-	size_t piece = work->piece;
-
-	load(work->key, work->points, key, at, piece);
-	load(work->seed, work->points, seed,
-	     (ssize_t)(key->count - at) - (ssize_t)piece, piece + out - 1);
-	fftw_execute_dft_r2c(work->forward, work->key,
-			     (fftw_complex *)work->key);
-	fftw_execute_dft_r2c(work->forward, work->seed,
-			     (fftw_complex *)work->seed);
-	add_product(work);
-}
-
-/* Sums of the bits of each row are whole numbers: their last bits are the result. One that
- * is not near a whole number is no result.
+/* Bit j of the key changes as many bits of the result as there are ones in its column:
+ * @out bits of the seed from count - 1 - j on.
  */
-static int round_off(const struct work *work, struct bits *out)
+static bool parity_of_product(const struct bits *key, const struct bits *before,
+			      size_t out)
 {
-	const double *sum = work->sum + work->piece - 1;
-	double worst = 0;
-	size_t i;
+	size_t left = key->count, at = 0, take;
+	uint64_t sum = 0, word;
 
-	for (i = 0; i < out->count; i++) {
-		double value = sum[i] / work->points, whole = rint(value);
-		double error = fabs(value - whole);
-
-		out->word[i / 64] |= (uint64_t)((int64_t)whole & 1) << i % 64;
-		worst = error > worst ? error : worst;
+	for (; left; left -= take, at += 64) {
+		take = left < 64 ? left : 64;
+		word = bits_word(key, left - take) << (64 - take);
+		sum ^= reversed(word) &
+		       (bits_word(before, at) ^ bits_word(before, at + out));
 	}
-	return worst < .125 ? 0 : -ERANGE;
+	return __builtin_parityll(sum);
+}
+
+/* Rounding cannot be trusted by proof alone, so this is the sum of all rows by other means:
+ * it differs if an odd number of bits is wrong.
+ */
+static int check(const struct bits *key, const struct bits *seed,
+		 const struct bits *out)
+{
+	bool parity = bits_parity(out, 0, out->count);
+	struct bits before;
+	int err = sum_up(seed, &before);
+
+	if (!err && parity_of_product(key, &before, out->count) != parity)
+		err = -ERANGE;
+	bits_free(&before);
+	return err;
 }
 
 int amplify(const struct bits *key, const struct bits *seed, size_t out_bits,
 	    struct bits *out)
 {
-	struct work work;
-	size_t at;
 	int err;
 
 	if (!out_bits || out_bits > key->count ||
@@ -169,14 +205,7 @@ int amplify(const struct bits *key, const struct bits *seed, size_t out_bits,
 		return -EINVAL;
 	if (bits_init(out, out_bits))
 		return -ENOMEM;
-	err = work_init(&work, key->count, out_bits);
-	for (at = 0; !err && at < key->count; at += work.piece)
-		add_piece(&work, key, seed, at, out_bits);
-	if (!err) {
-		fftw_execute(work.backward);
-		err = round_off(&work, out);
-	}
-	work_free(&work);
+	err = multiply(key, seed, out) ?: check(key, seed, out);
 	if (err)
 		bits_free(out);
 	return err;
