@@ -20,6 +20,7 @@
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 
+#include "../../lib/kme/common.h"
 #include "../common/log.h"
 #include "amplify.h"
 #include "end.h"
@@ -373,7 +374,7 @@ static int take_secret(struct block *block)
 		return drop(block, secret->reason ? secret->reason :
 						    "nothing of it is secret");
 	block->out_size = secret->bits / 8;
-	block->out = secret_new(block->out_size);
+	block->out = kme_secret_new(block->out_size);
 	return block->out ? 0 : -ENOMEM;
 }
 
@@ -545,7 +546,7 @@ int block_run(struct end *end)
 		block.stat.secret.bits = 0;
 	block.stat.time = end->pace.time;
 	bits_free(&block.sifted.key);
-	secret_free(block.out, block.out_size);
+	kme_secret_free(block.out, block.out_size);
 	stats_block(end->stats, &block.stat);
 	end->ended++;
 	return err < 0 ? err : 0;

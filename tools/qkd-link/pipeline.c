@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../../lib/kme/common.h"
 #include "../common/log.h"
 #include "end.h"
 
@@ -426,15 +427,11 @@ static int take_key(struct end *end)
 	if (!key)
 		return -1;
 	err = talk_new(&talk, end->set->alice, key, size);
-	secret_free(key, size);
+	kme_secret_free(key, size);
 	if (err) {
-		log_error("%s: %s: it has to have %u to %u bytes",
-			  end->set->key_file,
-			  err == -ENOMEM ?
-				  "it cannot be kept in locked memory" :
-				  "not a bootstrap key",
-			  (unsigned int)TALK_KEY_MIN,
-			  (unsigned int)TALK_KEY_MAX);
+		log_error(
+			"%s: it cannot be kept in locked memory: set LimitMEMLOCK=infinity",
+			end->set->key_file);
 		return -1;
 	}
 	talk_free(end->talk);
