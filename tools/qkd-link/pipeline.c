@@ -13,6 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <openssl/rand.h>
+
 #include "../../lib/kme/common.h"
 #include "../common/log.h"
 #include "end.h"
@@ -122,9 +124,11 @@ static void put_model(struct buffer *hello, const struct settings *set)
 	}
 }
 
-static void put_hello(struct end *end, struct buffer *hello)
+static void put_hello(struct end *end, const uint8_t nonce[TALK_NONCE],
+		      struct buffer *hello)
 {
 	buffer_put_number(hello, HELLO_VERSION, 1);
+	buffer_put(hello, nonce, TALK_NONCE);
 	buffer_put_number(hello, end->set->alice, 1);
 	buffer_put_number(hello, end->set->dry_run, 1);
 	buffer_put(hello, feed_hash(end->feed), QKD_HASH_LEN);
@@ -157,7 +161,8 @@ static void say_difference(struct end *end, const struct buffer *theirs)
 	buffer_free(&ours);
 }
 
-static int check_hello(struct end *end, struct buffer *theirs)
+static int check_hello(struct end *end, struct buffer *theirs,
+		       uint8_t nonce[TALK_NONCE])
 {
 	const char *name = end->stats->link_name;
 	struct buffer ours = { 0 };
@@ -166,6 +171,7 @@ static int check_hello(struct end *end, struct buffer *theirs)
 	int err = 0;
 
 	version = buffer_get_number(theirs, 1);
+	buffer_get(theirs, nonce, TALK_NONCE);
 	alice = buffer_get_number(theirs, 1);
 	dry = buffer_get_number(theirs, 1);
 	buffer_get(theirs, hash, sizeof(hash));
@@ -199,11 +205,14 @@ static int check_hello(struct end *end, struct buffer *theirs)
 /* Who was called waits: so strangers do not cost key of the tags. */
 static int hello(struct end *end)
 {
+	uint8_t nonce[TALK_NONCE], other[TALK_NONCE];
 	struct buffer ours = { 0 }, theirs = { 0 };
-	bool first = !end->set->listens;
+	bool first = !end->set->listens, alice = end->set->alice;
 	int err;
 
-	put_hello(end, &ours);
+	if (RAND_bytes(nonce, sizeof(nonce)) != 1)
+		return -EIO;
+	put_hello(end, nonce, &ours);
 	err = ours.bad;
 	if (!err && first)
 		err = talk_send(end->talk, TALK_HELLO, ours.data, ours.size);
@@ -214,9 +223,12 @@ static int hello(struct end *end)
 		log_error(
 			"%s: the peer's first message is not authentic: do both ends have the same bootstrap key, and was it new?",
 			end->stats->link_name);
-	err = err ?: check_hello(end, &theirs);
+	err = err ?: check_hello(end, &theirs, other);
 	buffer_free(&ours);
 	buffer_free(&theirs);
+	if (!err)
+		talk_session(end->talk, alice ? nonce : other,
+			     alice ? other : nonce);
 	return err;
 }
 
