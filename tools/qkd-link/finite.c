@@ -2,6 +2,7 @@
 /* How much of a block may be kept, and where a key ends. */
 #include <math.h>
 
+#include "amplify.h"
 #include "proof.h"
 #include "rate.h"
 
@@ -78,15 +79,17 @@ void rate_secret(const struct model *model, const struct counts *counts,
 	bool finite = model->finite.eps_sec > 0 && has_finite(model);
 	struct bound bound;
 	struct seen seen;
-	double bits;
+	double bits, sifted;
 
 	to_seen(counts, &seen);
+	sifted = seen_sifted(model, &seen);
 	*secret = (struct secret){ .reason = refuse(model, counts, &seen) };
 	proof_bound(model, &seen, finite, &bound);
 	secret->proof = bound.proof;
 	if (finite) {
 		secret->eps_sec = model->finite.eps_sec;
-		secret->eps_cor = model->finite.eps_cor;
+		secret->eps_cor = fmax(model->finite.eps_cor,
+				       verify_collision(sifted));
 	}
 	if (secret->reason)
 		return;
@@ -96,7 +99,7 @@ void rate_secret(const struct model *model, const struct counts *counts,
 	if (secret->reason)
 		return;
 	bits = floor(bound.bits - bound.cost - (double)leaked);
-	if (bits >= 1 && bits <= seen_sifted(model, &seen))
+	if (bits >= 1 && bits <= sifted)
 		secret->bits = bits;
 	else
 		secret->reason = "reconciliation told more than was secret";
