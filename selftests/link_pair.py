@@ -442,6 +442,26 @@ def test_lost():
             other.process.wait()
 
 
+def test_expected():
+    """an end that begins anew expects another QBER than the one that did not: they agree"""
+    words = 'preset b92-fibre-2km set efficiency=90% set length=1km set block=50000'.split()
+    with pair(words, a=scene('0 intercept 0.2')) as (alice, bob):
+        until(lambda: bob.metric('qber_ratio') > 0.02, 'errors', 60)
+        before = bob.metric('qber_ratio')
+        alice.process.kill()
+        alice.process.wait()
+        bootstrap()
+        bob.process.send_signal(signal.SIGHUP)
+        until(lambda: bob.said('a new bootstrap key was taken'), 'bob takes it', 60)
+        other = End('a', 'alice', 'connect', words)
+        try:
+            until(lambda: 0 < other.metric('qber_ratio') < before / 2, 'blocks again', 60)
+            until(lambda: other.metric('secret_bits_total'), 'key', 60)
+        finally:
+            other.process.kill()
+            other.process.wait()
+
+
 def test_differ():
     """ends that were told different things do not begin, and say what differs"""
     other = [word.replace('mu=0.5', 'mu=0.4') for word in FAST]
@@ -553,6 +573,6 @@ if __name__ == '__main__':
     try:
         run([test_key, test_presets, test_eve, test_tampered, test_sifting, test_vanished,
              test_satellite, test_pace, test_bootstrap, test_spent, test_no_room, test_drained,
-             test_lost, test_differ, test_words, test_configuration, test_table])
+             test_lost, test_expected, test_differ, test_words, test_configuration, test_table])
     finally:
         shutil.rmtree(DIR)

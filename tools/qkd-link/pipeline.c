@@ -8,6 +8,7 @@
  * The ends meet again after a while. Key of the tags goes on where it was.
  */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -33,6 +34,7 @@
 #define AGAIN_LEAST \
 	0.5 /* seconds to the next block then, then twice that, ... */
 #define AGAIN_MOST 16.0
+#define QBER_UNIT 1e6 /* of the QBER that is told */
 #define ENDED 1 /* Alice makes no more blocks */
 #define RENEWED 2 /* there is another key of the tags */
 
@@ -350,6 +352,8 @@ static int alice_begins(struct end *end)
 
 	end_scene(end);
 	buffer_put_number(&message, ++end->number, 8);
+	buffer_put_number(&message, end->qber * QBER_UNIT, 4);
+	end->qber = floor(end->qber * QBER_UNIT) / QBER_UNIT;
 	err = light_send(end->join.light, FRAME_BLOCK, end->pace.time, NULL) ?:
 		      talk_send(end->talk, TALK_BLOCK, message.data,
 				message.size);
@@ -384,17 +388,20 @@ static int alice_turn(struct end *end)
 static int bob_begins(struct end *end)
 {
 	struct buffer message = { 0 };
-	uint64_t number;
+	uint64_t number, qber;
 	int err = talk_recv(end->talk, TALK_BLOCK, &message, end->answer_ms);
 
 	number = buffer_get_number(&message, 8);
+	qber = buffer_get_number(&message, 4);
 	err = err ?: buffer_done(&message);
-	if (!err && number <= end->number)
+	if (!err && (number <= end->number || qber > QBER_UNIT))
 		err = -EBADMSG;
 	buffer_free(&message);
 	if (err)
 		return err;
 	end->number = number;
+	/* hers, since an end that began anew knows of no block before */
+	end->qber = qber / QBER_UNIT;
 	return next_block(end);
 }
 

@@ -124,7 +124,8 @@ uint8_t *secret_take(const char *path, size_t *size)
 		return NULL;
 	if (!size_of(path, fd, size))
 		secret = kme_secret_new(*size);
-	if (secret && (!read_all(fd, secret, *size) || !destroy(path, fd, *size))) {
+	if (secret &&
+	    (!read_all(fd, secret, *size) || !destroy(path, fd, *size))) {
 		kme_secret_free(secret, *size);
 		secret = NULL;
 	}

@@ -169,9 +169,8 @@ static int compose(struct talk *talk, enum talk_type type, const void *data,
 	put_header(talk, type, size, piece);
 	buffer_put(out, data, size);
 	err = out->bad ?:
-			 wc_tag(piece->key, talk->session,
-				sizeof(talk->session), out->data, out->size,
-				tag);
+			 wc_tag(piece->key, talk->session, sizeof(talk->session),
+				out->data, out->size, tag);
 	if (err)
 		return err;
 	buffer_put(out, tag, sizeof(tag));

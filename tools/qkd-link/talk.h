@@ -31,8 +31,9 @@ struct talk;
 
 /* What a message is; a type that is not expected is -EPROTO. */
 enum talk_type {
-	TALK_HELLO = 1, /* nonce, model, block, at the beginning of a connection */
-	TALK_BLOCK, /* a block begins */
+	TALK_HELLO =
+		1, /* nonce, model, block, at the beginning of a connection */
+	TALK_BLOCK, /* a block begins: its number, the QBER that is expected */
 	TALK_DROP, /* a block is given up, and why */
 	TALK_SIFT, /* Bob: sift_tell() */
 	TALK_SIFTED, /* Alice: sift_answer() */
