@@ -32,7 +32,8 @@
 #define TRAIN_SECONDS 1.0 /* at most, where Eve may come or go, ... */
 #define TRAINS_MOST \
 	32 /* but no more than so many in a block: each costs tags */
-#define PASS_SECONDS 10.0 /* at most, where a satellite passes */
+#define PASS_SECONDS \
+	10.0 /* at most, where a satellite passes; twice that if there are many */
 #define DARK_STEP 1.0 /* seconds of the link's clock between two looks */
 #define FULL \
 	32 /* clicks for each bit that is wanted are more than there is memory for */
@@ -44,6 +45,12 @@
 #define QBER_MOST 0.25
 
 #define DROPPED 1 /* both ends know */
+
+/* Besides trains and rounds: block, hash, matrix, and what feed_key() says. */
+#define OTHERS 12
+_Static_assert(TRAINS_MOST + RECON_ROUNDS + RECON_SEEDS + OTHERS <=
+		       TALK_RESERVE,
+	       "a block that is begun does not end for want of tags");
 
 /**
  * struct block - one that is being made
@@ -116,7 +123,8 @@ static double wanted_bits(const struct block *block)
 
 static bool has_light(const struct block *block)
 {
-	return block->full || block->expected >= wanted_bits(block);
+	return block->full || block->expected >= wanted_bits(block) ||
+	       emitter_trains(block->end->emitter) >= TRAINS_MOST;
 }
 
 /* Pulses of the next train, of which @sifted bits each are to be expected. */
@@ -126,17 +134,20 @@ static uint64_t train_slots(const struct block *block, double sifted)
 	const struct model *model = &end->set->model;
 	double rate = model->source.rate, least, seconds;
 	double wanted = wanted_bits(block), bits = wanted - block->expected;
+	size_t trains = emitter_trains(end->emitter);
 
 	if (!(sifted > 0))
 		return DARK_STEP * rate;
 	bits = fmin(bits, fmin(wanted / TRAINS,
 			       fmax(TRAIN_BITS, wanted / TRAINS_MOST)));
 	seconds = bits / sifted / rate;
-	least = model->finite.block / TRAINS_MOST / sifted / rate;
+	least = wanted / TRAINS_MOST / sifted / rate;
 	if (*end->set->scenario)
 		seconds = fmin(seconds, fmax(TRAIN_SECONDS, least));
 	if (model->channel.medium == MEDIUM_SATELLITE)
-		seconds = fmin(seconds, PASS_SECONDS);
+		seconds = fmin(seconds, trains < TRAINS_MOST / 2 ?
+						PASS_SECONDS :
+						2 * PASS_SECONDS);
 	/* rounded up, so that the last of a block is the last */
 	return seconds * rate + 1;
 }
