@@ -728,6 +728,21 @@ static void finite_promises(void)
 	       secret.bits);
 }
 
+/* Also where no bound knows blocks, the hash has its price. */
+static void finite_hash(enum protocol protocol)
+{
+	struct model model = preset(base_of[protocol], "eps-sec=0");
+	struct counts counts = block_counts(&model, 1e7);
+	struct secret free, secret;
+
+	rate_secret(&model, &counts, 0, &free);
+	set(&model, "eps-sec=1e-10");
+	rate_secret(&model, &counts, 0, &secret);
+	EXPECT(secret.bits && free.bits - secret.bits >= 2 * log2(1e10) - 1,
+	       "%s: %" PRIu64 " bits, %" PRIu64 " for nothing", model.name,
+	       secret.bits, free.bits);
+}
+
 /*
  * Where Bob's bits are wrong is told. If his bits of empty pulses are Eve's, she has
  * Alice's then: whatever clicks there are of pulses that are empty, they are no key.
@@ -1004,6 +1019,8 @@ int main(int argc, char **argv)
 	} else if (!strcmp(what, "finite")) {
 		for (p = 0; p < PROTOCOLS; p++)
 			finite_protocol(p);
+		for (p = 0; p < PROTOCOLS; p++)
+			finite_hash(p);
 		finite_leaked();
 		finite_promises();
 		finite_empty();

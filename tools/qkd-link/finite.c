@@ -73,6 +73,14 @@ static const char *refuse(const struct model *model,
 	return NULL;
 }
 
+/* What a hash costs of bits that are certain to be secret (leftover hash lemma). Bounds of
+ * blocks have that among their own terms.
+ */
+static double hash_cost(const struct finite *finite)
+{
+	return finite->eps_sec > 0 ? 2 * log2(1 / finite->eps_sec) : 0;
+}
+
 void rate_secret(const struct model *model, const struct counts *counts,
 		 uint64_t leaked, struct secret *secret)
 {
@@ -88,8 +96,8 @@ void rate_secret(const struct model *model, const struct counts *counts,
 	secret->proof = bound.proof;
 	if (finite) {
 		secret->eps_sec = model->finite.eps_sec;
-		secret->eps_cor = fmax(model->finite.eps_cor,
-				       verify_collision(sifted));
+		secret->eps_cor =
+			fmax(model->finite.eps_cor, verify_collision(sifted));
 	}
 	if (secret->reason)
 		return;
@@ -98,6 +106,8 @@ void rate_secret(const struct model *model, const struct counts *counts,
 	secret->reason = bound.reason;
 	if (secret->reason)
 		return;
+	if (!finite)
+		bound.cost += hash_cost(&model->finite);
 	bits = floor(bound.bits - bound.cost - (double)leaked);
 	if (bits >= 1 && bits <= sifted)
 		secret->bits = bits;
