@@ -195,6 +195,38 @@ TEST_F(pair, each_byte)
 	close(from_alice[1]);
 }
 
+/* What one end said over a connection, and Eve has kept, is nothing over the next; nor is
+ * what she sends back to who said it.
+ */
+TEST_F(pair, held_back)
+{
+	uint8_t one[TALK_NONCE] = { 1 }, two[TALK_NONCE] = { 2 };
+	int to_bob[2], from_alice[2];
+	uint8_t wire[512];
+	ssize_t size;
+
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, from_alice));
+	talk_attach(self->alice, from_alice[0]);
+	talk_session(self->alice, one, one);
+	size = intercept(self->alice, from_alice[1], wire);
+	ASSERT_LT(0, size);
+	ASSERT_EQ(size, send(from_alice[1], wire, size, 0));
+	EXPECT_EQ(-EBADMSG,
+		  talk_recv(self->alice, TALK_RECON, &self->message, 10));
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, to_bob));
+	talk_attach(self->bob, to_bob[1]);
+	talk_session(self->bob, one, two);
+	ASSERT_EQ(size, send(to_bob[0], wire, size, 0));
+	EXPECT_EQ(-EBADMSG,
+		  talk_recv(self->bob, TALK_RECON, &self->message, 10));
+	/* It is good where it belongs. */
+	talk_session(self->bob, one, one);
+	ASSERT_EQ(size, send(to_bob[0], wire, size, 0));
+	EXPECT_EQ(0, talk_recv(self->bob, TALK_RECON, &self->message, 10));
+	close(to_bob[0]);
+	close(from_alice[1]);
+}
+
 /* Who alters all gets the key used up, and nothing else. */
 TEST_F(pair, drained)
 {

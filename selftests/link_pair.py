@@ -3,11 +3,13 @@
 import contextlib
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 from link_metrics import FAST, metric_of
@@ -33,16 +35,25 @@ def bootstrap(size=65536, names='ab'):
     return key
 
 
+def file_limit(size, action):
+    """No file of this process gets longer; if it tries, that is done with the signal."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    signal.signal(signal.SIGXFSZ, action)
+
+
 class End:
     """A process; its log, and its metrics."""
 
-    def __init__(self, name, role, join, words, options=()):
+    def __init__(self, name, role, join, words, options=(), address='link', limit=None,
+                 key=None):
         self.name, self.log, self.metrics = name, path(f'log.{name}'), path(f'metrics.{name}')
         with open(self.log, 'wb') as log:
             self.process = subprocess.Popen(
                 [PROGRAM, '--dry-run', '--pace', 'fast', '--metrics', self.metrics, *options, role,
-                 join, path('link'), 'key-file', path(f'key.{name}'), *words],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ENV)
+                 join, path(address), 'key-file', path(f'key.{key or name}'),
+                 *words],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ENV,
+                preexec_fn=limit and (lambda: file_limit(*limit)))
 
     def text(self):
         with open(self.log, encoding='ascii', errors='replace') as file:
@@ -61,14 +72,14 @@ class End:
 
 
 @contextlib.contextmanager
-def pair(words=(), a=(), b=(), alice_words=None, size=65536):
-    """Bob listens, Alice connects."""
+def pair(words=(), a=(), b=(), alice_words=None, size=65536, address='link'):
+    """Bob listens, Alice connects, there or to who stands between."""
     bootstrap(size)
     ends = []
     try:
         ends.append(End('b', 'bob', 'listen', words or FAST, b))
         until(lambda: os.path.exists(path('link')), 'bob listens')
-        ends.append(End('a', 'alice', 'connect', alice_words or words or FAST, a))
+        ends.append(End('a', 'alice', 'connect', alice_words or words or FAST, a, address))
         yield ends[::-1]
     except Exception:
         for end in ends:
@@ -178,6 +189,131 @@ def test_tampered():
             until(lambda: alice.metric('secret_bits_total') > 0, f'{how}: key', 180)
 
 
+# Of talk.h and join.h.
+HELLO, BLOCK, _, SIFT, SIFTED, RECON, VERIFY, AMPLIFY, FEED = range(1, 10)
+TRAIN, FRAME_SIFT = 2, 3
+
+
+class Between:
+    """Who stands between the ends: she has all messages and light in their order, and cuts."""
+
+    def __init__(self):
+        self.seen, self.cut, self.lock, self.open = [], None, threading.Lock(), []
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(path('eve'))
+        self.socket.listen()
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                alice, bob = self.socket.accept()[0], socket.socket(socket.AF_UNIX)
+                try:
+                    bob.connect(path('link'))
+                except OSError:
+                    alice.close()
+                    continue
+                kind = self.take(alice, 24)
+                bob.sendall(kind)
+                self.open += (alice, bob)
+                for ends in ((alice, bob), (bob, alice)):
+                    threading.Thread(target=self.carry, daemon=True,
+                                     args=(kind[7:8], *ends, ends[0] is alice)).start()
+
+    def close(self):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        self.hang_up()
+
+    def hang_up(self):
+        while self.open:
+            with contextlib.suppress(OSError):
+                self.open.pop().shutdown(socket.SHUT_RDWR)
+
+    @staticmethod
+    def take(end, size):
+        parts = []
+        while size:
+            part = end.recv(size)
+            if not part:
+                raise OSError
+            parts.append(part)
+            size -= len(part)
+        return b''.join(parts)
+
+    def next(self, kind, end, alice):
+        """A message, a frame or an answer to one: what it is, and its bytes."""
+        if kind == b'T':
+            head = self.take(end, 56)
+            return ('T', head[8]), head + self.take(end, int.from_bytes(head[12:16], 'big') + 16)
+        if not alice:
+            return None, self.take(end, 1)
+        head = self.take(end, 13)
+        return ('L', head[0]), head + self.take(end, int.from_bytes(head[9:], 'big'))
+
+    def carry(self, kind, end, other, alice):
+        with contextlib.suppress(OSError):
+            while True:
+                what, data = self.next(kind, end, alice)
+                with self.lock:
+                    if what:
+                        self.seen.append(what)
+                    if what and what == self.cut:
+                        self.cut = None
+                        self.hang_up()
+                        return
+                other.sendall(data)
+        for one in (end, other):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+
+@contextlib.contextmanager
+def between(**more):
+    eve = Between()
+    try:
+        with pair(address='eve', **more) as (alice, bob):
+            yield eve, alice, bob
+    finally:
+        eve.close()
+
+
+def test_sifting():
+    """nobody says anything of a basis before the last light of the block was sent"""
+    with between(a=('--blocks', '2'), b=('--blocks', '2')) as (eve, alice, bob):
+        alice.wait()
+        bob.wait()
+        seen = [what for what in eve.seen if what in
+                (('L', TRAIN), ('L', FRAME_SIFT), ('T', BLOCK), ('T', SIFT), ('T', SIFTED))]
+    trains = 0
+    while seen:
+        equal(seen.pop(0), ('T', BLOCK), 'a block begins')
+        count = seen.index(('L', FRAME_SIFT))
+        equal(set(seen[:count]), {('L', TRAIN)}, 'while there is light')
+        equal(seen[count + 1:3 * count + 1], count * [('T', SIFT), ('T', SIFTED)], 'afterwards')
+        seen = seen[3 * count + 1:]
+        trains += count
+    if trains < 8:
+        raise AssertionError(f'{trains} trains')
+    return f'{trains} trains'
+
+
+def test_vanished():
+    """an end is gone at any step: the block is lost, the ends meet again, and key comes"""
+    with between() as (eve, alice, bob):
+        for cut in (('T', HELLO), ('T', BLOCK), ('L', TRAIN), ('L', FRAME_SIFT), ('T', SIFT),
+                    ('T', SIFTED), ('T', RECON), ('T', VERIFY), ('T', AMPLIFY), ('T', FEED)):
+            if cut[1] == HELLO:
+                eve.hang_up()
+            eve.cut = cut
+            until(lambda: not eve.cut, f'{cut} comes', 60)
+            before = [end.metric('secret_bits_total') for end in (alice, bob)]
+            for end, bits in zip((alice, bob), before):
+                until(lambda end=end, bits=bits: end.metric('secret_bits_total') > bits,
+                      f'{end.name}: key behind {cut}', 60)
+        equal(alice.metric('bad_messages_total') + bob.metric('bad_messages_total'), 0, 'bad')
+
+
 def test_satellite():
     """a satellite: nothing between two passes, which take no time at full speed"""
     rows = whole_run(('preset', 'bb84-satellite', 'set', 'period=600'), 4)
@@ -209,6 +345,60 @@ def test_bootstrap():
             until(lambda end=end: end.said('a new bootstrap key was taken'), 'taken', 30)
         before = alice.metric('secret_bits_total')
         until(lambda: alice.metric('secret_bits_total') > before, 'key again', 60)
+
+
+def ends_with(end, status, text):
+    equal(end.process.wait(60), status, f'{end.name}: its exit status')
+    if not end.said(text):
+        raise AssertionError(f'{end.name}: {end.text()}, not "{text}"')
+
+
+def test_spent():
+    """a key file is there whole, or not at all: killed while it is wiped, read twice, or wrong"""
+    bootstrap()
+    ends_with(End('a', 'alice', 'connect', FAST, limit=(4096, signal.SIG_DFL)), -signal.SIGXFSZ, '')
+    equal(os.path.exists(path('key.a')), False, 'the file')
+    bootstrap()
+    two = [End(name, 'alice', 'connect', FAST, key='a') for name in 'cd']
+    try:
+        until(lambda: None in [end.process.poll() for end in two] and
+              1 in [end.process.poll() for end in two], 'one of two goes on', 60)
+    finally:
+        for end in two:
+            end.process.kill()
+            end.process.wait()
+    with pair() as (_, bob):
+        bootstrap(names='c')
+        ends_with(End('c', 'bob', 'listen', FAST), 1, 'Address already in use')
+        equal(os.stat(path('key.c')).st_size, 65536, 'the key of who cannot listen')
+        equal(bob.process.poll(), None, 'who listened before')
+    with open(os.open(path('key.a'), os.O_WRONLY | os.O_CREAT, 0o600), 'wb') as file:
+        file.write(b'dear diary')
+    ends_with(End('a', 'alice', 'connect', FAST), 2, 'not a bootstrap key')
+    equal(os.stat(path('key.a')).st_size, 10, 'another file')
+    bootstrap()
+    os.link(path('key.a'), path('again'))
+    ends_with(End('a', 'alice', 'connect', FAST), 1, 'Too many links')
+    equal(os.stat(path('again')).st_size, 65536, 'a file of two names')
+    for name in os.listdir(DIR):
+        os.remove(path(name))
+
+
+def test_no_room():
+    """a report that finds no room is one line, and leaves nothing"""
+    # of which the key's file takes less
+    bootstrap(12400)
+    blocks, ends = ('--blocks', '1'), []
+    try:
+        ends.append(End('b', 'bob', 'listen', FAST, blocks))
+        ends.append(End('a', 'alice', 'connect', FAST, (*blocks, '--report', path('r.html')),
+                        limit=(16384, signal.SIG_IGN)))
+        ends_with(ends[1], 1, ': File too large')
+        equal([name for name in os.listdir(DIR) if name.startswith('r.html')], [], 'files')
+    finally:
+        for end in ends:
+            end.process.kill()
+            end.process.wait()
 
 
 def test_drained():
@@ -247,6 +437,26 @@ def test_lost():
         other = End('a', 'alice', 'connect', FAST)
         try:
             until(lambda: other.metric('secret_bits_total'), 'key again', 60)
+        finally:
+            other.process.kill()
+            other.process.wait()
+
+
+def test_expected():
+    """an end that begins anew expects another QBER than the one that did not: they agree"""
+    words = 'preset b92-fibre-2km set efficiency=90% set length=1km set block=50000'.split()
+    with pair(words, a=scene('0 intercept 0.2')) as (alice, bob):
+        until(lambda: bob.metric('qber_ratio') > 0.02, 'errors', 60)
+        before = bob.metric('qber_ratio')
+        alice.process.kill()
+        alice.process.wait()
+        bootstrap()
+        bob.process.send_signal(signal.SIGHUP)
+        until(lambda: bob.said('a new bootstrap key was taken'), 'bob takes it', 60)
+        other = End('a', 'alice', 'connect', words)
+        try:
+            until(lambda: 0 < other.metric('qber_ratio') < before / 2, 'blocks again', 60)
+            until(lambda: other.metric('secret_bits_total'), 'key', 60)
         finally:
             other.process.kill()
             other.process.wait()
@@ -298,6 +508,7 @@ def test_words():
             ('no figure has this name', (*good, 'set', 'mi=1')),
             ('mu "x"', (*good, 'set', 'mu=x')),
             ('nu1 must be above nu2', (*good, 'set', 'nu1=0')),
+            ('block is more than', (*good, 'set', 'block=1000000000')),
             ('neither cascade nor ldpc', ('--reconcile', 'x', *good)),
             ('is not real, fast or a factor', ('--pace', '-1', *good)),
             ('is not a number, 1 or more', ('--blocks', '0', *good)),
@@ -311,7 +522,8 @@ def test_words():
     refuses('others than its owner', *good)
     os.chmod(path('key.a'), 0o600)
     bootstrap(100)
-    refuses('not a bootstrap key', *good, status=1)
+    refuses('not a bootstrap key', *good)
+    equal(os.stat(path('key.a')).st_size, 100, 'what is no key')
     refuses('No such file', *good[:-1], path('nothing'))
 
 
@@ -359,8 +571,8 @@ def test_table():
 
 if __name__ == '__main__':
     try:
-        run([test_key, test_presets, test_eve, test_tampered, test_satellite, test_pace,
-             test_bootstrap, test_drained, test_lost, test_differ, test_words,
-             test_configuration, test_table])
+        run([test_key, test_presets, test_eve, test_tampered, test_sifting, test_vanished,
+             test_satellite, test_pace, test_bootstrap, test_spent, test_no_room, test_drained,
+             test_lost, test_expected, test_differ, test_words, test_configuration, test_table])
     finally:
         shutil.rmtree(DIR)

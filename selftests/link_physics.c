@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <qkd-link/amplify.h>
 #include <qkd-link/photon.h>
 #include <qkd-link/proof.h>
 
@@ -707,6 +708,68 @@ static void finite_leaked(void)
 	       "more secrecy, as many bits");
 }
 
+/* What is promised is what was done, and where a bound has no value there is no key. */
+static void finite_promises(void)
+{
+	struct model model = preset("bb84-fibre-50km", "eps-cor=1e-40");
+	struct counts counts = block_counts(&model, 1e7);
+	struct secret secret;
+
+	rate_secret(&model, &counts, 0, &secret);
+	EXPECT(secret.bits && secret.eps_cor >= verify_collision(1e7),
+	       "verification is not as good as %g", secret.eps_cor);
+	/* so large a block, and eps, that the deviation would be imaginary */
+	set(&model, "eps-sec=0.099");
+	counts = block_counts(&model, 1e12);
+	rate_secret(&model, &counts, 0, &secret);
+	EXPECT(secret.phase_error <= 0.5 &&
+		       (!secret.bits || secret.phase_error > 0),
+	       "phase error %g, %" PRIu64 " bits", secret.phase_error,
+	       secret.bits);
+}
+
+/* Also where no bound knows blocks, the hash has its price. */
+static void finite_hash(enum protocol protocol)
+{
+	struct model model = preset(base_of[protocol], "eps-sec=0");
+	struct counts counts = block_counts(&model, 1e7);
+	struct secret free, secret;
+
+	rate_secret(&model, &counts, 0, &free);
+	set(&model, "eps-sec=1e-10");
+	rate_secret(&model, &counts, 0, &secret);
+	EXPECT(secret.bits && free.bits - secret.bits >= 2 * log2(1e10) - 1,
+	       "%s: %" PRIu64 " bits, %" PRIu64 " for nothing", model.name,
+	       secret.bits, free.bits);
+}
+
+/*
+ * Where Bob's bits are wrong is told. If his bits of empty pulses are Eve's, she has
+ * Alice's then: whatever clicks there are of pulses that are empty, they are no key.
+ */
+static void finite_empty(void)
+{
+	struct model model = preset("bb84-fibre-50km", "");
+	struct counts counts = block_counts(&model, 1e7);
+	struct secret secret;
+
+	rate_secret(&model, &counts, 0, &secret);
+	EXPECT(secret.bits &&
+		       secret.bits <=
+			       secret.single *
+				       (1 - binary_entropy(secret.phase_error)),
+	       "%" PRIu64 " bits, of %g single photons", secret.bits,
+	       secret.single);
+	set(&model, "eps-sec=0");
+	rate_secret(&model, &counts, 0, &secret);
+	EXPECT(secret.bits &&
+		       secret.bits <=
+			       secret.single *
+				       (1 - binary_entropy(secret.phase_error)),
+	       "%" PRIu64 " bits, of %g single photons", secret.bits,
+	       secret.single);
+}
+
 /* ---- No key rather than a doubtful one ---- */
 
 static void none(const struct model *model, const struct counts *counts,
@@ -956,7 +1019,11 @@ int main(int argc, char **argv)
 	} else if (!strcmp(what, "finite")) {
 		for (p = 0; p < PROTOCOLS; p++)
 			finite_protocol(p);
+		for (p = 0; p < PROTOCOLS; p++)
+			finite_hash(p);
 		finite_leaked();
+		finite_promises();
+		finite_empty();
 	} else if (!strcmp(what, "closed")) {
 		for (p = 0; p < PROTOCOLS; p++)
 			closed_counts(p);

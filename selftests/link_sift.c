@@ -290,11 +290,61 @@ TEST_F(light, dropped)
 	EXPECT_EQ(-EINVAL, sift_tell(self->receiver, &self->told));
 	ASSERT_EQ(0, emitter_train(self->emitter, &self->state, SLOTS,
 				   &self->train));
-	EXPECT_EQ(-EBUSY, emitter_train(self->emitter, &self->state, SLOTS,
-					&self->told));
 	ASSERT_EQ(0, tell(self));
 	EXPECT_EQ(0, finish(self));
 	EXPECT_EQ(SLOTS, self->alice.counts.pulses);
+}
+
+#define TRAINS 3
+
+/* A block of several trains: none is sifted before the last was sent, and then one
+ * after the other, in their order; no light comes between.
+ */
+TEST_F(light, several)
+{
+	struct buffer told[TRAINS] = { 0 }, answer = { 0 };
+	size_t bits = 0;
+	int i;
+
+	for (i = 0; i < TRAINS; i++) {
+		if (i)
+			ASSERT_EQ(0,
+				  emitter_train(self->emitter, &self->state,
+						SLOTS / TRAINS, &self->train));
+		self->train.at = 0;
+		ASSERT_EQ(0, receiver_train(self->receiver, &self->train));
+	}
+	EXPECT_EQ(TRAINS, emitter_trains(self->emitter));
+	for (i = 0; i < TRAINS; i++) {
+		ASSERT_EQ(0, sift_tell(self->receiver, &told[i]));
+		if (i)
+			EXPECT_EQ(-EBADMSG, sift_answer(self->emitter, &told[0],
+							&answer, &self->alice));
+		ASSERT_EQ(0, sift_answer(self->emitter, &told[i], &answer,
+					 &self->alice));
+		ASSERT_EQ(0, sift_finish(self->receiver, &answer, &self->bob));
+		if (i < TRAINS - 1) {
+			EXPECT_EQ(-EBUSY,
+				  emitter_train(self->emitter, &self->state,
+						SLOTS, &self->train));
+			EXPECT_EQ(-EBUSY,
+				  receiver_train(self->receiver, &self->train));
+		}
+		EXPECT_LT(bits, self->bob.key.count);
+		bits = self->bob.key.count;
+		told[0].at = 0;
+	}
+	EXPECT_EQ(0, emitter_trains(self->emitter));
+	EXPECT_EQ(0, receiver_trains(self->receiver));
+	EXPECT_EQ(0, memcmp(&self->alice.counts, &self->bob.counts,
+			    sizeof(self->bob.counts)));
+	ASSERT_EQ(self->alice.key.count, self->bob.key.count);
+	/* Each train's bits are in their place. */
+	EXPECT_GT(self->bob.key.count * 2 / 5,
+		  bits_distance(&self->alice.key, &self->bob.key));
+	for (i = 0; i < TRAINS; i++)
+		buffer_free(&told[i]);
+	buffer_free(&answer);
 }
 
 /* ---- Damage at random: refused, or taken as another message; never worse ---- */

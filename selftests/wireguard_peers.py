@@ -16,10 +16,10 @@ import struct
 import subprocess
 import time
 
-from macsec_lib import ALICE, BOB, SITES, generation, run as command, set_up, tear_down
-from macsec_daemon import DAEMONS, MANAGEMENT, PSK, wire_up
+from macsec_lib import ALICE, BOB, SITES, generation, run as command
+from macsec_daemon import DAEMONS, MANAGEMENT, PSK
 from netns import inside, until
-from wireguard_test import Flow, raw, wg
+from wireguard_test import Flow, make_keys, raw, run_between_sites, wg
 import genl
 import psk
 from keys import uuid
@@ -352,25 +352,6 @@ def test_refused():
     return f'{seen[True]} keys spent, {seen[False]} not taken, {seen[None]} in time'
 
 
-def make_keys():
-    os.makedirs('/run/qkd', exist_ok=True)
-    for key in (('alice', 'wg0'), ('bob', 'wg0'), ('bob', 'wg1')):
-        private = command('wg', 'genkey').strip()
-        path = '/run/qkd/wg.key'
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'w',
-                  encoding='ascii') as file:
-            file.write(private)
-        KEYS[key] = (private, command('sh', '-c', f'wg pubkey <{path}').strip())
-        os.remove(path)
-
-
 if __name__ == '__main__':
-    try:
-        set_up()
-        wire_up()
-        make_keys()
-        for end in SITES:
-            end.ip('addr', 'add', f'10.7.0.{end.number}/24', 'dev', end.device)
-        run([test_by_hand, test_refused, test_daemons])
-    finally:
-        tear_down()
+    make_keys(KEYS, (('alice', 'wg0'), ('bob', 'wg0'), ('bob', 'wg1')))
+    run_between_sites([test_by_hand, test_refused, test_daemons])

@@ -510,26 +510,32 @@ def test_namespace_goes():
     device_down(BOB)
 
 
-def make_keys():
-    for who in (*SITES, 'carol'):
+def make_keys(keys, names):
+    """For each of them, private and public."""
+    os.makedirs('/run/qkd', exist_ok=True)
+    for name in names:
         private = command('wg', 'genkey').strip()
         path = '/run/qkd/wg.key'
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'w',
                   encoding='ascii') as file:
             file.write(private)
-        KEYS[who] = (private, command('sh', '-c', f'wg pubkey <{path}').strip())
+        keys[name] = (private, command('sh', '-c', f'wg pubkey <{path}').strip())
         os.remove(path)
 
 
-if __name__ == '__main__':
+def run_between_sites(tests):
     try:
         set_up()
         wire_up()
-        make_keys()
         for end in SITES:
             end.ip('addr', 'add', f'10.7.0.{end.number}/24', 'dev', end.device)
-        run([test_by_hand, test_secrets, test_refused, test_rotation, test_restart,
-             test_device_goes, test_device_moves, test_wrong_peer, test_link_gone, test_max_time,
-             test_suspend, test_namespace_goes])
+        run(tests)
     finally:
         tear_down()
+
+
+if __name__ == '__main__':
+    make_keys(KEYS, (*SITES, 'carol'))
+    run_between_sites([test_by_hand, test_secrets, test_refused, test_rotation, test_restart,
+                       test_device_goes, test_device_moves, test_wrong_peer, test_link_gone,
+                       test_max_time, test_suspend, test_namespace_goes])

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What users of any client of KMEs see. */
+/* What users of any client of KMEs see; secret.c is qkd-link's, too, and needs nothing. */
 #ifndef KME_COMMON_H
 #define KME_COMMON_H
 

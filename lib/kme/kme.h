@@ -20,7 +20,7 @@
 /* Once, before anything else: libcurl, and a jansson that wipes what it frees,
  * in all of the process.
  */
-int kme_init(void);
+int kme_init(void); /* init.c */
 
 /* text.c: puts a line together, of printable ASCII; returns @err. */
 int say(char text[KME_TEXT_LEN], int err, const char *format, ...)

@@ -317,6 +317,17 @@ count_clear()
 	tcpdump -n -r $WIRE 2>/dev/null | wc -l
 }
 
+# Of both ends, at alice's; false at bob's.
+sum_clear()
+{
+	if [ "$ROLE" = bob ]; then
+		put_value clear "$CLEAR"
+		return 1
+	fi
+	CLEAR=$((CLEAR + $(get_value clear)))
+	[ $CLEAR -eq 0 ] || die "$CLEAR packets left in clear"
+}
+
 # The second act: the policies stay, the SAs are others.
 aes_up()
 {
@@ -432,33 +443,31 @@ recompute_aes()
 	together decrypted
 }
 
-# The third act: the tunnel has gone, the link stays.
+# random_secret NAME: 32 bytes of alice's in hexadecimal, the same at bob's
+random_secret()
+{
+	[ "$ROLE" = bob ] || put_value "$1" "$(od -An -v -tx1 -N 32 /dev/urandom | tr -d ' \n')"
+	get_value "$1"
+}
+
+# The configuration of qkdd: the link, and on stdin what comes behind that.
 daemon_config()
 {
-	local psk
-
 	umask 077
-	if [ "$ROLE" = alice ]; then
-		psk=$(od -An -v -tx1 -N 32 /dev/urandom | tr -d ' \n')
-		put_value psk "$psk"
-	else
-		psk=$(get_value psk)
-	fi
-	echo "$psk" >/run/qkd/psk
-	cat >/run/qkd/qkdd.conf <<-END
-		[local]
-		name = $ROLE
-		listen = $ME:7676
-		[peer $PEER]
-		connect = $THEM:7676
-		psk = /run/qkd/psk
-		[link qkd0]
-		peer = $PEER
-		[macsec macsec0]
-		link = qkd0
-		rekey-time = 1s
-		max-time = 1m
-	END
+	random_secret psk >/run/qkd/psk
+	{
+		cat <<-END
+			[local]
+			name = $ROLE
+			listen = $ME:7676
+			[peer $PEER]
+			connect = $THEM:7676
+			psk = /run/qkd/psk
+			[link qkd0]
+			peer = $PEER
+		END
+		cat
+	} >/run/qkd/qkdd.conf
 }
 
 # sas DIR: what macsec has under our SAs of that direction
@@ -481,7 +490,12 @@ macsec_up()
 	run ip link add link eth0 macsec0 type macsec cipher gcm-aes-xpn-256 encrypt on \
 		replay on window 64
 	run ip link set macsec0 up
-	daemon_config
+	daemon_config <<-END
+		[macsec macsec0]
+		link = qkd0
+		rekey-time = 1s
+		max-time = 1m
+	END
 	tell "$ROLE# tail -n 4 /run/qkd/qkdd.conf" "$(tail -n 4 /run/qkd/qkdd.conf | sed 's/^/    /')" \
 		"$ROLE# qkdd -c /run/qkd/qkdd.conf &"
 	# one CPU for it and what it rotates under: see howto-fronthaul.md, "One frame"
@@ -557,16 +571,6 @@ fronthaul()
 }
 
 # The last act: the kernel's SAs and policies are charon's now.
-share_psk()
-{
-	if [ "$ROLE" = alice ]; then
-		IKE_PSK=$(od -An -v -tx1 -N 32 /dev/urandom | tr -d ' \n')
-		put_value ike-psk "$IKE_PSK"
-	else
-		IKE_PSK=$(get_value ike-psk)
-	fi
-}
-
 # ike_config CIPHER
 ike_config()
 {
@@ -629,7 +633,7 @@ ike_up()
 	ip link del macsec0
 	ip xfrm policy flush
 	ip xfrm state flush
-	share_psk
+	IKE_PSK=$(random_secret ike-psk)
 	ike_config qkdhybrid
 	tell "$ROLE# sed -n 2,8p swanctl.conf" "$(sed -n 2,8p $IKE/swanctl.conf | sed 's/^/    /')"
 	export STRONGSWAN_CONF=$IKE/strongswan.conf
@@ -684,22 +688,16 @@ ike_down()
 
 summary()
 {
-	local clear packets spent supplied
+	local packets spent supplied
 
 	packets=$OTP_PACKETS spent=$OTP_SPENT
 	supplied=$(($(stream pad supplied) + $(stream key supplied)))
-	clear=$CLEAR
-	if [ "$ROLE" = bob ]; then
-		put_value clear "$clear"
-		return
-	fi
-	clear=$((clear + $(get_value clear)))
-	[ $clear -eq 0 ] || die "$clear packets left in clear"
+	sum_clear || return 0
 	title "Summary"
 	tell "link    qkd0, emulated, generation $QKD_GEN: $((supplied >> 10)) KiB of key came to alice's end" \
 	     "tunnel  ESP under a one-time pad: $PINGS, a file of $((CHUNKS * CHUNK_KIB)) KiB unchanged" \
 	     "key     $((spent >> 10)) KiB for $packets packets, $((spent / packets)) bytes each, each byte once; accounts add up" \
-	     "wire    ESP only, $clear packets in clear, 100 recomputed from the seed; ip xfrm state shows no key" \
+	     "wire    ESP only, $CLEAR packets in clear, 100 recomputed from the seed; ip xfrm state shows no key" \
 	     "outage  without key traffic stopped ($REFUSED packets refused), with key it came back" \
 	     "aes     $AES_PACKETS packets under $AES_KEYS keys, 0 lost; TCP $MBIT Mbit/s, the kernel's own AES-GCM $STOCK_MBIT" \
 	     "macsec  $FRAMES eCPRI frames came to alice over $SAKS rotations: 0 lost, 0 out of order, longest pause $PAUSE ms" \

@@ -58,29 +58,11 @@ kme_up()
 # The link itself: qkdd takes keys from the KME.
 fed_link_up()
 {
-	local psk
-
 	title "A link that qkdd feeds: new keys from one KME, the same by their IDs from the other"
 	run qkd link add qkd0 type user role "$ROLE" id "site $ROLE" peer-id "site $PEER"
 	run qkd link set qkd0 pad-low 256k key-low 16k
 	qkd monitor dev qkd0 >$EVENTS 2>&1 &
-	umask 077
-	if [ "$ROLE" = alice ]; then
-		psk=$(openssl rand -hex 32)
-		put_value psk "$psk"
-	else
-		psk=$(get_value psk)
-	fi
-	echo "$psk" >/run/qkd/psk
-	cat >/run/qkd/qkdd.conf <<-END
-		[local]
-		name = $ROLE
-		listen = $ME:7676
-		[peer $PEER]
-		connect = $THEM:7676
-		psk = /run/qkd/psk
-		[link qkd0]
-		peer = $PEER
+	daemon_config <<-END
 		supply = kme
 		[kme kme]
 		type = etsi014
@@ -115,19 +97,12 @@ kme_said()
 
 kme_summary()
 {
-	local clear=$CLEAR
-
-	if [ "$ROLE" = bob ]; then
-		put_value clear "$clear"
-		return
-	fi
-	clear=$((clear + $(get_value clear)))
-	[ $clear -eq 0 ] || die "$clear packets left in clear"
+	sum_clear || return 0
 	title "Summary"
 	tell "kme     two KMEs over an emulated link; each key left them once at each site, over mutual TLS" \
 	     "link    qkd0, fed by qkdd: $((($(stream pad supplied) + $(stream key supplied)) >> 10)) KiB came to alice's end, each block proved equal first" \
 	     "tunnel  ESP under a one-time pad: $PINGS, a file of $((CHUNKS * CHUNK_KIB)) KiB unchanged" \
 	     "key     $(($(sa key_bytes) >> 10)) KiB for $(sa packets) packets, each byte once; accounts add up" \
-	     "wire    ESP only, $clear packets in clear; ip xfrm state shows no key" \
+	     "wire    ESP only, $CLEAR packets in clear; ip xfrm state shows no key" \
 	     "outage  without key traffic stopped ($REFUSED packets refused), with key it came back"
 }

@@ -24,22 +24,7 @@ share()
 # The generation and the confirmation of blocks are qkdd's.
 daemon_up()
 {
-	local psk
-
-	umask 077
-	share /run/qkd/psk.raw 32
-	psk=$(od -An -v -tx1 /run/qkd/psk.raw | tr -d ' \n')
-	echo "$psk" >/run/qkd/psk
-	cat >/run/qkd/qkdd.conf <<-END
-		[local]
-		name = $ROLE
-		listen = $ME:7676
-		[peer $PEER]
-		connect = $THEM:7676
-		psk = /run/qkd/psk
-		[link qkd0]
-		peer = $PEER
-	END
+	daemon_config </dev/null
 	tell "$ROLE# qkdd -c /run/qkd/qkdd.conf &"
 	qkdd -c /run/qkd/qkdd.conf 2>/run/qkd/qkdd.log &
 }
@@ -98,19 +83,12 @@ supply_starts()
 
 link_summary()
 {
-	local clear=$CLEAR
-
-	if [ "$ROLE" = bob ]; then
-		put_value clear "$clear"
-		return
-	fi
-	clear=$((clear + $(get_value clear)))
-	[ $clear -eq 0 ] || die "$clear packets left in clear"
+	sum_clear || return 0
 	title "Summary"
 	tell "link    decoy-state BB84 over 50 km, emulated: $(($(stream pad supplied) + $(stream key supplied))) bytes of key came to alice's end" \
 	     "tunnel  ESP under a one-time pad: $PINGS" \
 	     "eve     she measured all light: the QBER rose to a quarter, the link alarmed and gave no key" \
 	     "outage  without key traffic stopped ($REFUSED packets refused), with key it came back" \
 	     "key     $(sa key_bytes) bytes for $(sa packets) packets, each byte once; accounts add up" \
-	     "wire    ESP only, $clear packets in clear; ip xfrm state shows no key"
+	     "wire    ESP only, $CLEAR packets in clear; ip xfrm state shows no key"
 }

@@ -19,8 +19,3 @@ void kme_secret_free(void *secret, size_t size)
 		explicit_bzero(secret, size);
 	free(secret);
 }
-
-int kme_init(void)
-{
-	return 0;
-}

@@ -7,6 +7,5 @@
 
 void *kme_secret_new(size_t size);
 void kme_secret_free(void *secret, size_t size);
-int kme_init(void);
 
 #endif /* FUZZ_SECRET_H */

@@ -250,7 +250,10 @@ def counts_of(m, light):
 
 
 def lim(m, c, eps):
-    """Phys. Rev. A 89, 022307, equations 1 to 5; the X basis is that of the key."""
+    """Phys. Rev. A 89, 022307, equations 1 to 5; the X basis is that of the key.
+
+    Less s0 in equation 1: places of errors are told, and with them what Bob had of it.
+    """
     mu, p = m['mu'], m['share']
 
     def tau(n):
@@ -272,7 +275,7 @@ def lim(m, c, eps):
         return (tau(1) * mu[0] * (low[1] - high[2] - other) /
                 (mu[0] * (mu[1] - mu[2]) - mu[1] ** 2 + mu[2] ** 2))
 
-    s0, s1, z1 = vacuum(c['clicks'][:3]), single(c['clicks'][:3]), single(c['clicks'][3:])
+    s1, z1 = single(c['clicks'][:3]), single(c['clicks'][3:])
     if s1 <= 0 or z1 <= 0:
         return 0, 0.5
     low, high = bounds(c['errors'][3:])
@@ -287,7 +290,7 @@ def lim(m, c, eps):
     if phi >= 0.5:
         return 0, 0.5
     cost = 6 * log2(21 / eps) + log2(2 / m['eps_cor']) if eps else 0
-    return s0 + s1 - s1 * h(phi) - cost, phi
+    return s1 - s1 * h(phi) - cost, phi
 
 
 def tomamichel(m, c, eps):

@@ -2,7 +2,9 @@
 /*
  * A block, from light to key, at both ends at once:
  *
- *	light		trains and sifting, until there are enough bits of the key basis
+ *	light		trains, until there should be enough bits of the key basis; no end
+ *			says anything of its bases before the last one
+ *	sift		Bob tells, Alice answers
  *	reconcile	Bob's bits become Alice's
  *	verify		Alice tells a hash, Bob whether his key has the same
  *	amplify		Alice tells the seed of a Toeplitz matrix; what is left is secret
@@ -20,16 +22,22 @@
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 
+#include "../../lib/kme/common.h"
 #include "../common/log.h"
 #include "amplify.h"
 #include "end.h"
 
-#define TRAINS 8 /* of a block, about */
+#define TRAINS 8 /* of a block, about; more ... */
+#define TRAIN_BITS (1 << 20) /* if one has more than so many bits, ... */
 #define TRAIN_SECONDS 1.0 /* at most, where Eve may come or go, ... */
 #define TRAINS_MOST \
 	32 /* but no more than so many in a block: each costs tags */
-#define PASS_SECONDS 10.0 /* at most, where a satellite passes */
+#define PASS_SECONDS \
+	10.0 /* at most, where a satellite passes; twice that if there are many */
 #define DARK_STEP 1.0 /* seconds of the link's clock between two looks */
+#define FULL \
+	32 /* clicks for each bit that is wanted are more than there is memory for */
+#define LEAST 1000 /* sifted bits: fewer are not worth the messages */
 #define ENOUGH 2000 /* bits of the check basis, to give up a block early */
 #define SIGMAS 5 /* that they have to be above the threshold */
 #define TRUE_ZERO 1e-12 /* transmittance: between two passes */
@@ -38,8 +46,17 @@
 
 #define DROPPED 1 /* both ends know */
 
+/* Besides trains and rounds: block, hash, matrix, and what feed_key() says. */
+#define OTHERS 12
+_Static_assert(TRAINS_MOST + RECON_ROUNDS + RECON_SEEDS + OTHERS <=
+		       TALK_RESERVE,
+	       "a block that is begun does not end for want of tags");
+
 /**
  * struct block - one that is being made
+ * @expected: bits that the light so far should have brought. What it did bring nobody
+ *	looks at before there is enough of it, or Eve could choose when that is
+ * @full: Bob has far more clicks than that, of any basis: it is noise
  * @out: what is kept, as bytes; locked
  * @out_size: of it
  * @refill: of these, the first are key of the tags
@@ -47,6 +64,8 @@
 struct block {
 	struct end *end;
 	struct sifted sifted;
+	double expected;
+	bool full;
 	struct block_stat stat;
 	uint8_t *out;
 	size_t out_size;
@@ -94,36 +113,43 @@ static bool is_hopeless(const struct block *block)
 	return qber > limit + SIGMAS * sigma;
 }
 
-/* Bits that a train should bring: the last of a block what is left, and a little more. */
-static double train_bits(const struct block *block)
+/* What a block should bring: a little more, so that it is seldom less. */
+static double wanted_bits(const struct block *block)
 {
 	double wanted = block->end->set->model.finite.block;
-	double left = wanted - block->sifted.key.count;
 
-	left += SIGMAS * sqrt(left);
-	return left < wanted / TRAINS ? left : wanted / TRAINS;
+	return wanted + SIGMAS * sqrt(wanted);
 }
 
-/* Pulses of the next train. The rate of sifted bits is what it should be: Eve's
- * doings only make it longer. */
-static uint64_t train_slots(const struct block *block,
-			    const struct state *state)
+static bool has_light(const struct block *block)
+{
+	return block->full || block->expected >= wanted_bits(block) ||
+	       emitter_trains(block->end->emitter) >= TRAINS_MOST;
+}
+
+/* Pulses of the next train, of which @sifted bits each are to be expected. */
+static uint64_t train_slots(const struct block *block, double sifted)
 {
 	const struct end *end = block->end;
 	const struct model *model = &end->set->model;
-	struct expected expected;
 	double rate = model->source.rate, least, seconds;
+	double wanted = wanted_bits(block), bits = wanted - block->expected;
+	size_t trains = emitter_trains(end->emitter);
 
-	rate_expected(model, state, &expected);
-	if (!(expected.sifted > 0))
+	if (!(sifted > 0))
 		return DARK_STEP * rate;
-	seconds = train_bits(block) / expected.sifted / rate;
-	least = model->finite.block / TRAINS_MOST / expected.sifted / rate;
+	bits = fmin(bits, fmin(wanted / TRAINS,
+			       fmax(TRAIN_BITS, wanted / TRAINS_MOST)));
+	seconds = bits / sifted / rate;
+	least = wanted / TRAINS_MOST / sifted / rate;
 	if (*end->set->scenario)
 		seconds = fmin(seconds, fmax(TRAIN_SECONDS, least));
 	if (model->channel.medium == MEDIUM_SATELLITE)
-		seconds = fmin(seconds, PASS_SECONDS);
-	return seconds * rate < 1 ? 1 : seconds * rate;
+		seconds = fmin(seconds, trains < TRAINS_MOST / 2 ?
+						PASS_SECONDS :
+						2 * PASS_SECONDS);
+	/* rounded up, so that the last of a block is the last */
+	return seconds * rate + 1;
 }
 
 static int dark(void *arg)
@@ -144,46 +170,69 @@ static void look_at_channel(struct end *end, struct state *state)
 static int alice_train(struct block *block)
 {
 	struct end *end = block->end;
-	struct buffer train = { 0 }, told = { 0 }, answer = { 0 };
+	struct buffer train = { 0 };
+	struct expected expected;
 	struct state state;
 	uint64_t slots;
+	uint8_t status;
 	int err;
 
 	end_scene(end);
 	look_at_channel(end, &state);
 	if (state.transmittance < TRUE_ZERO)
 		return pace_work(&end->pace, DARK_STEP, dark, end) ?: dark(end);
-	slots = train_slots(block, &state);
+	rate_expected(&end->set->model, &state, &expected);
+	slots = train_slots(block, expected.sifted);
 	/* noise can be so strong that fewer pulses have to do */
 	while ((err = emitter_train(end->emitter, &state, slots, &train)) ==
 		       -E2BIG &&
 	       slots > 1)
 		slots /= 2;
+	block->expected += slots * expected.sifted;
 	if (!err)
 		err = pace_work(&end->pace, slots / end->set->model.source.rate,
 				dark, end);
 	err = err   ?:
 		      light_send(end->join.light, FRAME_TRAIN, end->pace.time,
 				 &train);
-	err = err ?: talk_recv(end->talk, TALK_SIFT, &told, end->answer_ms);
+	err = err ?: light_answered(end->join.light, &status, end->answer_ms);
+	block->full = !err && status & BOB_FULL;
+	buffer_free(&train);
+	return err;
+}
+
+static int bob_train(struct block *block, struct buffer *train)
+{
+	struct end *end = block->end;
+
+	double most = FULL * wanted_bits(block);
+	int err = receiver_train(end->receiver, train);
+	bool full = !err && receiver_clicks(end->receiver) > most;
+
+	return err ?: light_answer(end->join.light, full ? BOB_FULL : 0);
+}
+
+static int alice_sifts(struct block *block)
+{
+	struct end *end = block->end;
+	struct buffer told = { 0 }, answer = { 0 };
+	int err = talk_recv(end->talk, TALK_SIFT, &told, end->answer_ms);
+
 	err = err ?: sift_answer(end->emitter, &told, &answer, &block->sifted);
 	err = err   ?:
 		      talk_send(end->talk, TALK_SIFTED, answer.data,
 				answer.size);
-	buffer_free(&train);
 	buffer_free(&told);
 	buffer_free(&answer);
 	return err;
 }
 
-static int bob_sifts(struct block *block, struct buffer *train)
+static int bob_sifts(struct block *block)
 {
 	struct end *end = block->end;
 	struct buffer told = { 0 }, answer = { 0 };
-	int err;
+	int err = sift_tell(end->receiver, &told);
 
-	err = receiver_train(end->receiver, train) ?:
-		      sift_tell(end->receiver, &told);
 	err = err ?: talk_send(end->talk, TALK_SIFT, told.data, told.size);
 	err = err ?: talk_recv(end->talk, TALK_SIFTED, &answer, end->answer_ms);
 	err = err ?: sift_finish(end->receiver, &answer, &block->sifted);
@@ -192,7 +241,8 @@ static int bob_sifts(struct block *block, struct buffer *train)
 	return err;
 }
 
-static int bob_train(struct block *block)
+/* What comes on the light's connection; *@over: it was the last. */
+static int bob_looks(struct block *block, bool *over)
 {
 	struct end *end = block->end;
 	struct buffer train = { 0 };
@@ -210,7 +260,9 @@ static int bob_train(struct block *block)
 		if (frame == FRAME_DARK)
 			err = light_answer(end->join.light, 0);
 		else if (frame == FRAME_TRAIN)
-			err = bob_sifts(block, &train);
+			err = bob_train(block, &train);
+		else if (frame == FRAME_SIFT)
+			*over = true;
 		else
 			err = -EPROTO;
 	}
@@ -218,17 +270,51 @@ static int bob_train(struct block *block)
 	return err;
 }
 
-static int light(struct block *block)
+static int alice_light(struct block *block)
 {
 	struct end *end = block->end;
-	uint64_t wanted = end->set->model.finite.block;
 	int err = 0;
 
-	while (!err && block->sifted.key.count < wanted &&
-	       !is_hopeless(block)) {
+	while (!err && !has_light(block)) {
 		end_show(end, STAGE_LIGHT,
-			 (double)block->sifted.key.count / wanted);
-		err = is_alice(block) ? alice_train(block) : bob_train(block);
+			 block->expected / wanted_bits(block));
+		err = link_stop ? -EINTR : alice_train(block);
+	}
+	return err   ?:
+		       light_send(end->join.light, FRAME_SIFT, end->pace.time,
+				  NULL);
+}
+
+static int bob_light(struct block *block)
+{
+	struct end *end = block->end;
+	bool over = false;
+	int err = 0;
+
+	while (!err && !over) {
+		end_show(end, STAGE_LIGHT,
+			 fmin((double)receiver_trains(end->receiver) / TRAINS,
+			      1));
+		err = link_stop ? -EINTR : bob_looks(block, &over);
+	}
+	return err;
+}
+
+static size_t trains_left(const struct block *block)
+{
+	const struct end *end = block->end;
+
+	return is_alice(block) ? emitter_trains(end->emitter) :
+				 receiver_trains(end->receiver);
+}
+
+/* If it is hopeless, the rest is of no use to either end. */
+static int sift(struct block *block)
+{
+	int err = 0;
+
+	while (!err && trains_left(block) && !is_hopeless(block)) {
+		err = is_alice(block) ? alice_sifts(block) : bob_sifts(block);
 		if (link_stop)
 			err = -EINTR;
 	}
@@ -249,11 +335,13 @@ static double expected_qber(const struct block *block)
 	return fmin(fmax(qber, QBER_LEAST), QBER_MOST);
 }
 
-static int too_noisy(struct block *block)
+static int look_at_light(struct block *block)
 {
 	double qber;
 	uint64_t compared;
 
+	if (block->stat.sifted < LEAST)
+		return drop(block, "hardly any light came");
 	if (!is_hopeless(block))
 		return 0;
 	check_qber(block, &qber, &compared);
@@ -373,7 +461,7 @@ static int take_secret(struct block *block)
 		return drop(block, secret->reason ? secret->reason :
 						    "nothing of it is secret");
 	block->out_size = secret->bits / 8;
-	block->out = secret_new(block->out_size);
+	block->out = kme_secret_new(block->out_size);
 	return block->out ? 0 : -ENOMEM;
 }
 
@@ -522,8 +610,9 @@ static const char *error_text(int err)
 
 static int steps(struct block *block)
 {
-	int err = light(block) ?: too_noisy(block);
+	int err = is_alice(block) ? alice_light(block) : bob_light(block);
 
+	err = err ?: sift(block) ?: look_at_light(block);
 	if (err)
 		return err;
 	measure(block);
@@ -544,8 +633,12 @@ int block_run(struct end *end)
 	if (block.stat.why)
 		block.stat.secret.bits = 0;
 	block.stat.time = end->pace.time;
+	if (end->emitter)
+		emitter_drop(end->emitter);
+	if (end->receiver)
+		receiver_drop(end->receiver);
 	bits_free(&block.sifted.key);
-	secret_free(block.out, block.out_size);
+	kme_secret_free(block.out, block.out_size);
 	stats_block(end->stats, &block.stat);
 	end->ended++;
 	return err < 0 ? err : 0;

@@ -69,14 +69,12 @@ void buffer_put_varint(struct buffer *buffer, uint64_t number)
 /* The next @size bytes, or NULL if there are fewer. */
 static const uint8_t *buffer_take(struct buffer *buffer, size_t size)
 {
-	const uint8_t *from = buffer->data + buffer->at;
-
 	if (buffer->bad || size > buffer->size - buffer->at) {
 		buffer->bad = buffer->bad ?: -EBADMSG;
 		return NULL;
 	}
 	buffer->at += size;
-	return from;
+	return buffer->data + buffer->at - size;
 }
 
 void buffer_get(struct buffer *buffer, void *data, size_t size)

@@ -23,7 +23,6 @@
 #define FRAME ((size_t)1 << 18) /* bits that a permutation mixes */
 #define PASSES 20
 #define SEED 32
-#define ROUNDS 240 /* of a block, at most; TALK_RESERVE is for all of it */
 #define ROUND_COST 256 /* bits of key for the tags of its two messages */
 #define TIMEOUT 60000 /* ms; a long block takes the peer some time */
 
@@ -700,7 +699,7 @@ int cascade(bool alice, struct talk *talk, struct bits *key, double qber,
 		at = key->count * i / slices;
 		next = key->count * (i + 1) / slices;
 		err = slice(alice, talk, key, at, next - at, qber,
-			    ROUNDS / slices, result);
+			    RECON_ROUNDS / slices, result);
 	}
 	return err;
 }

@@ -10,6 +10,7 @@
 
 #define PRESET "bb84-fibre-50km"
 #define KEYS_MAX 64 /* of a section, as ini.h has it */
+#define BLOCK_MOST 200000000 /* bits: the seed of its matrix is one message */
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -326,6 +327,11 @@ int settings_check(const struct settings *settings)
 		return miss("dev, the link that is fed (or --dry-run)");
 	if (model_check(&settings->model, &why)) {
 		log_error("the model does not hold together: %s", why);
+		return -1;
+	}
+	if (settings->model.finite.block > BLOCK_MOST) {
+		log_error("block is more than %d bits: one has to do in memory",
+			  BLOCK_MOST);
 		return -1;
 	}
 	return secret_check(settings->key_file);

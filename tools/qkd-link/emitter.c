@@ -62,6 +62,7 @@ void emitter_free(struct emitter *emitter)
 		return;
 	OPENSSL_clear_free(emitter->outcome,
 			   emitter->outcome_room * sizeof(*emitter->outcome));
+	free(emitter->sent);
 	chooser_free(&emitter->chooser);
 	OPENSSL_clear_free(emitter, sizeof(*emitter));
 }
@@ -152,12 +153,35 @@ static void train_end(struct buffer *train, uint64_t records)
 		train->data[HEADER_RECORDS + i] = records >> (8 * (7 - i));
 }
 
+/* The train that begins now. The key of the choices is that of all in its block. */
+static int remember_train(struct emitter *emitter)
+{
+	size_t room = 2 * emitter->sent_room + 16;
+	struct sent *more;
+
+	if (emitter->sents == emitter->sent_room) {
+		more = realloc(emitter->sent, room * sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		emitter->sent = more;
+		emitter->sent_room = room;
+	}
+	if (!emitter->sents && chooser_rekey(&emitter->chooser))
+		return -EIO;
+	emitter->sent[emitter->sents++] = (struct sent){
+		.start = emitter->start,
+		.slots = emitter->slots,
+		.detect = emitter->laws.detect,
+	};
+	return 0;
+}
+
 int emitter_train(struct emitter *emitter, const struct state *state,
 		  uint64_t slots, struct buffer *train)
 {
 	int err;
 
-	if (emitter->pending)
+	if (emitter->answered)
 		return -EBUSY;
 	if (!slots || slots > LIGHT_SLOTS - emitter->next)
 		return -EINVAL;
@@ -166,13 +190,12 @@ int emitter_train(struct emitter *emitter, const struct state *state,
 		     2 * emitter->model.detector.dark) >
 	    LIGHT_CLICKS)
 		return -E2BIG;
-	err = chooser_rekey(&emitter->chooser);
-	if (err)
-		return err;
 	emitter->start = emitter->next;
 	emitter->slots = slots;
+	err = remember_train(emitter);
+	if (err)
+		return err;
 	train_begin(emitter, train);
-	emitter->pending = true;
 	err = emit(emitter) ?: train->bad;
 	emitter->train = NULL;
 	if (err) {
@@ -185,12 +208,18 @@ int emitter_train(struct emitter *emitter, const struct state *state,
 	return 0;
 }
 
+size_t emitter_trains(const struct emitter *emitter)
+{
+	return emitter->sents - emitter->answered;
+}
+
 void emitter_drop(struct emitter *emitter)
 {
 	OPENSSL_cleanse(emitter->outcome,
 			emitter->outcomes * sizeof(*emitter->outcome));
 	emitter->outcomes = 0;
 	emitter->outcome_at = 0;
-	emitter->pending = false;
+	emitter->sents = 0;
+	emitter->answered = 0;
 	chooser_forget(&emitter->chooser);
 }

@@ -2,6 +2,7 @@
 /* How much of a block may be kept, and where a key ends. */
 #include <math.h>
 
+#include "amplify.h"
 #include "proof.h"
 #include "rate.h"
 
@@ -72,21 +73,31 @@ static const char *refuse(const struct model *model,
 	return NULL;
 }
 
+/* What a hash costs of bits that are certain to be secret (leftover hash lemma). Bounds of
+ * blocks have that among their own terms.
+ */
+static double hash_cost(const struct finite *finite)
+{
+	return finite->eps_sec > 0 ? 2 * log2(1 / finite->eps_sec) : 0;
+}
+
 void rate_secret(const struct model *model, const struct counts *counts,
 		 uint64_t leaked, struct secret *secret)
 {
 	bool finite = model->finite.eps_sec > 0 && has_finite(model);
 	struct bound bound;
 	struct seen seen;
-	double bits;
+	double bits, sifted;
 
 	to_seen(counts, &seen);
+	sifted = seen_sifted(model, &seen);
 	*secret = (struct secret){ .reason = refuse(model, counts, &seen) };
 	proof_bound(model, &seen, finite, &bound);
 	secret->proof = bound.proof;
 	if (finite) {
 		secret->eps_sec = model->finite.eps_sec;
-		secret->eps_cor = model->finite.eps_cor;
+		secret->eps_cor =
+			fmax(model->finite.eps_cor, verify_collision(sifted));
 	}
 	if (secret->reason)
 		return;
@@ -95,8 +106,10 @@ void rate_secret(const struct model *model, const struct counts *counts,
 	secret->reason = bound.reason;
 	if (secret->reason)
 		return;
+	if (!finite)
+		bound.cost += hash_cost(&model->finite);
 	bits = floor(bound.bits - bound.cost - (double)leaked);
-	if (bits >= 1 && bits <= seen_sifted(model, &seen))
+	if (bits >= 1 && bits <= sifted)
 		secret->bits = bits;
 	else
 		secret->reason = "reconciliation told more than was secret";

@@ -35,7 +35,8 @@ void join_close(struct join *join);
 enum frame {
 	FRAME_DARK, /* no light; Bob answers */
 	FRAME_BLOCK, /* a block begins: TALK_BLOCK follows on the other connection */
-	FRAME_TRAIN, /* light */
+	FRAME_TRAIN, /* light; Bob answers when he has measured it */
+	FRAME_SIFT, /* that was the last of the block: Bob tells (TALK_SIFT) */
 	FRAME_END, /* Alice has no more blocks */
 	FRAMES,
 };
@@ -44,6 +45,8 @@ enum frame {
 #define BOB_READY 1 /* his streams take key */
 #define BOB_NEEDS 2 /* and have room */
 #define BOB_STOPPED 4 /* his key of the tags is at its low mark */
+#define BOB_FULL \
+	8 /* to a train: he has far more clicks than a block should have */
 
 /* @clock: of the link, in seconds. */
 int light_send(int fd, enum frame frame, double clock,

@@ -34,7 +34,7 @@ uint64_t noise_binomial(struct noise *noise, uint64_t count, double p,
 
 /**
  * struct choice - what was chosen in a slot, from AES-256 of its number under a key
- *	of that train
+ *	of that block
  * @what: 63 bits for a choice with probabilities, the highest first: basis, setting
  * @bits: 32 bits: [0] Alice's bit, or how pairs came out
  * @share: 32 bits for the intensity
@@ -124,9 +124,19 @@ double light_crossed(unsigned int state, unsigned int basis);
  *	have a photon
  */
 struct outcome {
-	uint64_t slot;
-	uint8_t click;
-	uint8_t bit;
+	uint64_t slot : 60;
+	uint64_t click : 1;
+	uint64_t bit : 1;
+};
+
+/**
+ * struct sent - a train that is not sifted yet
+ * @detect: of a photon, by Bob
+ */
+struct sent {
+	uint64_t start;
+	uint64_t slots;
+	double detect;
 };
 
 struct emitter {
@@ -138,11 +148,16 @@ struct emitter {
 	uint64_t key_limit;
 	uint32_t share_limit[INTENSITIES - 1];
 	uint64_t next;
-	/* Of the train that is not sifted yet: */
-	bool pending;
+	/* Of the trains that are not sifted yet: */
+	struct sent *sent;
+	size_t sents;
+	size_t sent_room;
+	size_t answered; /* of them */
+	/* Of the one that is sent, or answered for: */
 	uint64_t start;
 	uint64_t slots;
 	struct laws laws;
+	/* Of all of them: */
 	struct outcome *outcome;
 	size_t outcomes;
 	size_t outcome_room;
@@ -174,9 +189,20 @@ struct arrival {
  * @bit: what he does not say then
  */
 struct click {
-	uint64_t slot;
-	uint8_t tell;
-	uint8_t bit;
+	uint64_t slot : 60;
+	uint64_t tell : 3;
+	uint64_t bit : 1;
+};
+
+/**
+ * struct heard - a train that is not sifted yet
+ * @clicks: of it; they follow those of the one before
+ */
+struct heard {
+	uint64_t start;
+	uint64_t slots;
+	uint64_t inconclusive;
+	size_t clicks;
 };
 
 /**
@@ -198,19 +224,23 @@ struct receiver {
 	uint64_t dead;
 	uint64_t next;
 	struct gate gate[2];
-	/* Of the train that is not sifted yet: */
-	bool pending;
+	/* Of the trains that are not sifted yet: */
+	struct heard *heard;
+	size_t heards;
+	size_t heard_room;
+	size_t finished; /* of them */
+	size_t past; /* of their clicks */
+	/* Of the one that is measured: */
 	uint64_t start;
 	uint64_t slots;
 	double stray;
 	uint64_t inconclusive;
+	/* Of all of them: */
 	struct click *click;
 	size_t clicks;
 	size_t click_room;
 };
 
-/* A train is over: its clicks are wiped. */
-void receiver_forget(struct receiver *receiver);
 int receiver_click(struct receiver *receiver, uint64_t slot, unsigned int tell,
 		   unsigned int bit);
 /* After a click of that detector: dead, and perhaps an afterpulse. */

@@ -59,13 +59,11 @@ int settings_check(const struct settings *settings);
 
 /* ---- secret.c ---- */
 
-/* The bootstrap key of a file, which is overwritten and removed: it is used once. Locked
- * memory, secret_free(). NULL: it was said why. */
+/* The bootstrap key of a file, which is removed and overwritten: it is used once. For
+ * kme_secret_free(). NULL: it was said why. */
 uint8_t *secret_take(const char *path, size_t *size);
 /* May it be taken? 0 or -1: it was said. */
 int secret_check(const char *path);
-void secret_free(uint8_t *secret, size_t size);
-uint8_t *secret_new(size_t size);
 
 /* ---- pipeline.c ---- */
 

@@ -39,7 +39,7 @@ int emitter_new(struct emitter **emitter, const struct model *model);
 void emitter_free(struct emitter *emitter);
 void emitter_attack(struct emitter *emitter, const struct eve *eve);
 /* The next @slots pulses, at a channel in @state, into @train; Alice's choices are kept
- * until sift_answer(). -EBUSY: the last train is not sifted yet; -E2BIG: more than 2^26
+ * until sift_answer(). -EBUSY: trains before are being sifted; -E2BIG: more than 2^26
  * clicks are to be expected of so many. */
 int emitter_train(struct emitter *emitter, const struct state *state,
 		  uint64_t slots, struct buffer *train);
@@ -48,10 +48,15 @@ int emitter_train(struct emitter *emitter, const struct state *state,
 
 int receiver_new(struct receiver **receiver, const struct model *model);
 void receiver_free(struct receiver *receiver);
-/* A train through Bob's optics and detectors; clicks are kept until sift_finish(). */
+/* A train through Bob's optics and detectors; clicks are kept until sift_finish().
+ * -EBUSY: as above. */
 int receiver_train(struct receiver *receiver, struct buffer *train);
 
-/* ---- Sifting: one message each way per train ---- */
+/*
+ * Sifting, of as many trains as there are, when the last was sent: one message each
+ * way per train, in their order. Nobody outside knows a basis while there is light, so
+ * that Eve cannot fit what she does to what was a sample before.
+ */
 
 /**
  * struct sifted - what one end has of a block so far
@@ -63,6 +68,11 @@ struct sifted {
 	struct counts counts;
 };
 
+/* Trains that are not sifted yet. */
+size_t emitter_trains(const struct emitter *emitter);
+size_t receiver_trains(const struct receiver *receiver);
+/* In all of them, in any basis. */
+size_t receiver_clicks(const struct receiver *receiver);
 /* Bob: when he saw something, and in which basis; the bits of the check basis. */
 int sift_tell(struct receiver *receiver, struct buffer *told);
 /* Alice: which of those count, their intensities, which of the check basis were wrong. */
@@ -71,7 +81,7 @@ int sift_answer(struct emitter *emitter, struct buffer *told,
 /* Bob: what Alice says. -EBADMSG: it does not fit what he told. */
 int sift_finish(struct receiver *receiver, struct buffer *answer,
 		struct sifted *sifted);
-/* A train that is given up: its choices and clicks are wiped. */
+/* Trains are over or given up: their choices and clicks are wiped. */
 void emitter_drop(struct emitter *emitter);
 void receiver_drop(struct receiver *receiver);
 

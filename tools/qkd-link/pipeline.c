@@ -8,11 +8,15 @@
  * The ends meet again after a while. Key of the tags goes on where it was.
  */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <openssl/rand.h>
+
+#include "../../lib/kme/common.h"
 #include "../common/log.h"
 #include "end.h"
 
@@ -30,6 +34,7 @@
 #define AGAIN_LEAST \
 	0.5 /* seconds to the next block then, then twice that, ... */
 #define AGAIN_MOST 16.0
+#define QBER_UNIT 1e6 /* of the QBER that is told */
 #define ENDED 1 /* Alice makes no more blocks */
 #define RENEWED 2 /* there is another key of the tags */
 
@@ -121,9 +126,11 @@ static void put_model(struct buffer *hello, const struct settings *set)
 	}
 }
 
-static void put_hello(struct end *end, struct buffer *hello)
+static void put_hello(struct end *end, const uint8_t nonce[TALK_NONCE],
+		      struct buffer *hello)
 {
 	buffer_put_number(hello, HELLO_VERSION, 1);
+	buffer_put(hello, nonce, TALK_NONCE);
 	buffer_put_number(hello, end->set->alice, 1);
 	buffer_put_number(hello, end->set->dry_run, 1);
 	buffer_put(hello, feed_hash(end->feed), QKD_HASH_LEN);
@@ -156,7 +163,8 @@ static void say_difference(struct end *end, const struct buffer *theirs)
 	buffer_free(&ours);
 }
 
-static int check_hello(struct end *end, struct buffer *theirs)
+static int check_hello(struct end *end, struct buffer *theirs,
+		       uint8_t nonce[TALK_NONCE])
 {
 	const char *name = end->stats->link_name;
 	struct buffer ours = { 0 };
@@ -165,6 +173,7 @@ static int check_hello(struct end *end, struct buffer *theirs)
 	int err = 0;
 
 	version = buffer_get_number(theirs, 1);
+	buffer_get(theirs, nonce, TALK_NONCE);
 	alice = buffer_get_number(theirs, 1);
 	dry = buffer_get_number(theirs, 1);
 	buffer_get(theirs, hash, sizeof(hash));
@@ -198,11 +207,14 @@ static int check_hello(struct end *end, struct buffer *theirs)
 /* Who was called waits: so strangers do not cost key of the tags. */
 static int hello(struct end *end)
 {
+	uint8_t nonce[TALK_NONCE], other[TALK_NONCE];
 	struct buffer ours = { 0 }, theirs = { 0 };
-	bool first = !end->set->listens;
+	bool first = !end->set->listens, alice = end->set->alice;
 	int err;
 
-	put_hello(end, &ours);
+	if (RAND_bytes(nonce, sizeof(nonce)) != 1)
+		return -EIO;
+	put_hello(end, nonce, &ours);
 	err = ours.bad;
 	if (!err && first)
 		err = talk_send(end->talk, TALK_HELLO, ours.data, ours.size);
@@ -213,9 +225,12 @@ static int hello(struct end *end)
 		log_error(
 			"%s: the peer's first message is not authentic: do both ends have the same bootstrap key, and was it new?",
 			end->stats->link_name);
-	err = err ?: check_hello(end, &theirs);
+	err = err ?: check_hello(end, &theirs, other);
 	buffer_free(&ours);
 	buffer_free(&theirs);
+	if (!err)
+		talk_session(end->talk, alice ? nonce : other,
+			     alice ? other : nonce);
 	return err;
 }
 
@@ -337,6 +352,8 @@ static int alice_begins(struct end *end)
 
 	end_scene(end);
 	buffer_put_number(&message, ++end->number, 8);
+	buffer_put_number(&message, end->qber * QBER_UNIT, 4);
+	end->qber = floor(end->qber * QBER_UNIT) / QBER_UNIT;
 	err = light_send(end->join.light, FRAME_BLOCK, end->pace.time, NULL) ?:
 		      talk_send(end->talk, TALK_BLOCK, message.data,
 				message.size);
@@ -371,17 +388,20 @@ static int alice_turn(struct end *end)
 static int bob_begins(struct end *end)
 {
 	struct buffer message = { 0 };
-	uint64_t number;
+	uint64_t number, qber;
 	int err = talk_recv(end->talk, TALK_BLOCK, &message, end->answer_ms);
 
 	number = buffer_get_number(&message, 8);
+	qber = buffer_get_number(&message, 4);
 	err = err ?: buffer_done(&message);
-	if (!err && number <= end->number)
+	if (!err && (number <= end->number || qber > QBER_UNIT))
 		err = -EBADMSG;
 	buffer_free(&message);
 	if (err)
 		return err;
 	end->number = number;
+	/* hers, since an end that began anew knows of no block before */
+	end->qber = qber / QBER_UNIT;
 	return next_block(end);
 }
 
@@ -426,15 +446,11 @@ static int take_key(struct end *end)
 	if (!key)
 		return -1;
 	err = talk_new(&talk, end->set->alice, key, size);
-	secret_free(key, size);
+	kme_secret_free(key, size);
 	if (err) {
-		log_error("%s: %s: it has to have %u to %u bytes",
-			  end->set->key_file,
-			  err == -ENOMEM ?
-				  "it cannot be kept in locked memory" :
-				  "not a bootstrap key",
-			  (unsigned int)TALK_KEY_MIN,
-			  (unsigned int)TALK_KEY_MAX);
+		log_error(
+			"%s: it cannot be kept in locked memory: set LimitMEMLOCK=infinity",
+			end->set->key_file);
 		return -1;
 	}
 	talk_free(end->talk);

@@ -38,25 +38,36 @@ void receiver_free(struct receiver *receiver)
 		return;
 	OPENSSL_clear_free(receiver->click,
 			   receiver->click_room * sizeof(*receiver->click));
+	free(receiver->heard);
 	chooser_free(&receiver->chooser);
 	OPENSSL_clear_free(receiver, sizeof(*receiver));
 }
 
-void receiver_forget(struct receiver *receiver)
+size_t receiver_trains(const struct receiver *receiver)
 {
-	OPENSSL_cleanse(receiver->click,
-			receiver->clicks * sizeof(*receiver->click));
-	receiver->clicks = 0;
-	receiver->inconclusive = 0;
-	receiver->pending = false;
-	chooser_forget(&receiver->chooser);
+	return receiver->heards - receiver->finished;
+}
+
+size_t receiver_clicks(const struct receiver *receiver)
+{
+	return receiver->clicks;
 }
 
 void receiver_drop(struct receiver *receiver)
 {
-	receiver_forget(receiver);
-	/* Nobody vouches for when that train was: what it left behind goes, too. */
-	memset(receiver->gate, 0, sizeof(receiver->gate));
+	OPENSSL_cleanse(receiver->click,
+			receiver->clicks * sizeof(*receiver->click));
+	receiver->clicks = 0;
+	receiver->past = 0;
+	/* Nobody vouches for when those were that are not finished: what they left
+	 * behind goes, too. */
+	if (receiver_trains(receiver)) {
+		receiver->next = receiver->heard[receiver->finished].start;
+		memset(receiver->gate, 0, sizeof(receiver->gate));
+	}
+	receiver->heards = 0;
+	receiver->finished = 0;
+	chooser_forget(&receiver->chooser);
 }
 
 int receiver_click(struct receiver *receiver, uint64_t slot, unsigned int tell,
@@ -310,12 +321,41 @@ static int train_records(const struct receiver *receiver, struct buffer *buffer,
 	return buffer_done(buffer);
 }
 
+/* It is measured from here on. The key of the choices is that of all in its block. */
+static int begin_train(struct receiver *receiver, const struct train *train)
+{
+	size_t room = 2 * receiver->heard_room + 16;
+	struct heard *more;
+
+	if (receiver->heards == receiver->heard_room) {
+		more = realloc(receiver->heard, room * sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		receiver->heard = more;
+		receiver->heard_room = room;
+	}
+	if (!receiver->heards && chooser_rekey(&receiver->chooser))
+		return -EIO;
+	receiver->start = train->start;
+	receiver->slots = train->slots;
+	receiver->stray = train->stray;
+	receiver->inconclusive = 0;
+	receiver->heard[receiver->heards++] = (struct heard){
+		.start = train->start,
+		.slots = train->slots,
+	};
+	receiver->next = train->start + train->slots;
+	return 0;
+}
+
 int receiver_train(struct receiver *receiver, struct buffer *buffer)
 {
 	struct train train = { 0 };
+	size_t before = receiver->clicks;
+	struct heard *heard;
 	int err;
 
-	if (receiver->pending)
+	if (receiver->finished)
 		return -EBUSY;
 	err = train_header(receiver, buffer, &train);
 	if (err)
@@ -324,14 +364,13 @@ int receiver_train(struct receiver *receiver, struct buffer *buffer)
 	if (!train.arrival)
 		return -ENOMEM;
 	err = train_records(receiver, buffer, &train) ?:
-		      chooser_rekey(&receiver->chooser);
+		      begin_train(receiver, &train);
 	if (!err) {
-		receiver->pending = true;
-		receiver->start = train.start;
-		receiver->slots = train.slots;
-		receiver->stray = train.stray;
 		err = (receiver->light->receive ?: receive_angles)(
 			receiver, train.arrival, train.count);
+		heard = &receiver->heard[receiver->heards - 1];
+		heard->clicks = receiver->clicks - before;
+		heard->inconclusive = receiver->inconclusive;
 		if (err)
 			receiver_drop(receiver);
 	}

@@ -6,6 +6,10 @@
 #include "bits.h"
 #include "talk.h"
 
+/* Messages of an end that reconciliation of a block takes, at most; and seeds. */
+#define RECON_ROUNDS 200
+#define RECON_SEEDS 8
+
 enum recon {
 	RECON_CASCADE,
 	RECON_LDPC,

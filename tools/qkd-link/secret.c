@@ -2,39 +2,16 @@
 /* The bootstrap key: read once, and gone. */
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <openssl/crypto.h>
-
 #include "../common/log.h"
 #include "../common/private.h"
+#include "../../lib/kme/common.h"
 #include "link.h"
-
-#define SECRET_MAX (16 << 20)
-
-uint8_t *secret_new(size_t size)
-{
-	uint8_t *secret = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (secret == MAP_FAILED)
-		return NULL;
-	/* Short of lockable memory it may be swapped, never dumped. */
-	(void)mlock(secret, size);
-	(void)madvise(secret, size, MADV_DONTDUMP);
-	return secret;
-}
-
-void secret_free(uint8_t *secret, size_t size)
-{
-	if (!secret)
-		return;
-	OPENSSL_cleanse(secret, size);
-	munmap(secret, size);
-}
 
 static bool read_all(int fd, uint8_t *to, size_t size)
 {
@@ -61,11 +38,44 @@ static bool write_zeros(int fd, size_t size)
 	return !fsync(fd);
 }
 
-/* What was read may be somewhere else still: a file system that copies, flash. */
-static bool destroy(const char *path, size_t size)
+/* It is the file that was read, and has no other name. */
+static bool is_alone(int fd, int read)
+{
+	struct stat st, other;
+
+	if (fstat(fd, &st) || fstat(read, &other))
+		return false;
+	errno = st.st_dev != other.st_dev || st.st_ino != other.st_ino ?
+			ESTALE :
+			EMLINK;
+	return st.st_dev == other.st_dev && st.st_ino == other.st_ino &&
+	       st.st_nlink == 1;
+}
+
+/* So that the name does not come back when power is lost. */
+static bool sync_folder(const char *path)
+{
+	char folder[PATH_MAX];
+	int fd;
+	bool good;
+
+	snprintf(folder, sizeof(folder), "%s", path);
+	fd = open(dirname(folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	good = fd >= 0 && !fsync(fd);
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
+/* First its name: whenever this ends, the file is there and was not used, or is not there.
+ * Of two who have read it one removes it. What was read may be somewhere else still: a file
+ * system that copies, flash.
+ */
+static bool destroy(const char *path, int read, size_t size)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-	bool good = fd >= 0 && write_zeros(fd, size) && !unlink(path);
+	bool good = fd >= 0 && is_alone(fd, read) && !unlink(path) &&
+		    sync_folder(path) && write_zeros(fd, size);
 
 	if (!good)
 		log_error(
@@ -80,8 +90,13 @@ static int size_of(const char *path, int fd, size_t *size)
 {
 	struct stat st;
 
-	if (fstat(fd, &st) || st.st_size < 1 || st.st_size > SECRET_MAX) {
-		log_error("%s: it has to have 1 byte to 16 MiB", path);
+	/* before it is destroyed: it may be quite another file */
+	if (fstat(fd, &st) || st.st_size < TALK_KEY_MIN ||
+	    st.st_size > TALK_KEY_MAX) {
+		log_error(
+			"%s: not a bootstrap key: it has to have %u to %u bytes",
+			path, (unsigned int)TALK_KEY_MIN,
+			(unsigned int)TALK_KEY_MAX);
 		return -1;
 	}
 	*size = st.st_size;
@@ -108,9 +123,10 @@ uint8_t *secret_take(const char *path, size_t *size)
 	if (fd < 0)
 		return NULL;
 	if (!size_of(path, fd, size))
-		secret = secret_new(*size);
-	if (secret && (!read_all(fd, secret, *size) || !destroy(path, *size))) {
-		secret_free(secret, *size);
+		secret = kme_secret_new(*size);
+	if (secret &&
+	    (!read_all(fd, secret, *size) || !destroy(path, fd, *size))) {
+		kme_secret_free(secret, *size);
 		secret = NULL;
 	}
 	close(fd);

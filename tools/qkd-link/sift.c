@@ -89,20 +89,29 @@ static int sifting_commit(const struct sifting *sifting, struct sifted *sifted)
 
 /* ---- Bob tells ---- */
 
+/* Those of the train that is sifted. */
+static const struct click *clicks_of(const struct receiver *receiver)
+{
+	return receiver->click ? receiver->click + receiver->past : NULL;
+}
+
 int sift_tell(struct receiver *receiver, struct buffer *told)
 {
-	const struct click *click = receiver->click;
-	uint64_t last = receiver->start;
+	const struct click *click = clicks_of(receiver);
+	const struct heard *heard;
+	uint64_t last;
 	size_t i;
 
-	if (!receiver->pending)
+	if (!receiver_trains(receiver))
 		return -EINVAL;
+	heard = receiver->heard + receiver->finished;
+	last = heard->start;
 	buffer_reset(told);
-	buffer_put_number(told, receiver->start, 8);
-	buffer_put_number(told, receiver->slots, 8);
-	buffer_put_varint(told, receiver->inconclusive);
-	buffer_put_varint(told, receiver->clicks);
-	for (i = 0; i < receiver->clicks; i++, click++) {
+	buffer_put_number(told, heard->start, 8);
+	buffer_put_number(told, heard->slots, 8);
+	buffer_put_varint(told, heard->inconclusive);
+	buffer_put_varint(told, heard->clicks);
+	for (i = 0; i < heard->clicks; i++, click++) {
 		buffer_put_varint(told,
 				  (click->slot - last) * TELLS + click->tell);
 		last = click->slot;
@@ -121,6 +130,20 @@ static bool follows(const struct protocol_light *light,
 	return light->symbols && click->tell / 2 > click[-1].tell / 2;
 }
 
+/* The first train that is not answered is the one that is spoken of. */
+static int pick_train(struct emitter *emitter)
+{
+	const struct sent *sent;
+
+	if (!emitter_trains(emitter))
+		return -EBADMSG;
+	sent = emitter->sent + emitter->answered;
+	emitter->start = sent->start;
+	emitter->slots = sent->slots;
+	emitter->laws.detect = sent->detect;
+	return 0;
+}
+
 static int read_told(const struct emitter *emitter, struct buffer *told,
 		     struct sifting *sifting)
 {
@@ -130,8 +153,8 @@ static int read_told(const struct emitter *emitter, struct buffer *told,
 	uint64_t count = buffer_get_varint(told);
 	size_t i;
 
-	if (told->bad || !emitter->pending || start != emitter->start ||
-	    slots != emitter->slots || inconclusive > slots ||
+	if (told->bad || start != emitter->start || slots != emitter->slots ||
+	    inconclusive > slots ||
 	    (inconclusive && emitter->model.protocol != PROTOCOL_B92) ||
 	    count > told->size - told->at)
 		return told->bad ?: -EBADMSG;
@@ -255,28 +278,31 @@ static int write_answer(const struct emitter *emitter, struct sifting *sifting,
 int sift_answer(struct emitter *emitter, struct buffer *told,
 		struct buffer *answer, struct sifted *sifted)
 {
+	size_t outcome_at = emitter->outcome_at;
 	struct sifting sifting = { 0 };
 	int err;
 
-	err = read_told(emitter, told, &sifting)    ?:
-		      answer_all(emitter, &sifting) ?:
+	err = pick_train(emitter)			 ?:
+		      read_told(emitter, told, &sifting) ?:
+		      answer_all(emitter, &sifting)	 ?:
 		      sifting_count(&sifting, sifting.click, emitter->light);
-	emitter->outcome_at = 0;
 	if (!err) {
 		draw_sent(emitter, &sifting.sifted.counts);
 		err = write_answer(emitter, &sifting, answer) ?:
 			      sifting_commit(&sifting, sifted);
 	}
 	sifting_free(&sifting);
-	if (!err)
+	if (err)
+		emitter->outcome_at = outcome_at;
+	else if (++emitter->answered == emitter->sents)
 		emitter_drop(emitter);
 	return err;
 }
 
 /* ---- Bob hears ---- */
 
-static int read_sent(const struct receiver *receiver, struct buffer *answer,
-		     struct counts *counts)
+static int read_sent(const struct receiver *receiver, const struct heard *heard,
+		     struct buffer *answer, struct counts *counts)
 {
 	uint64_t sum[BASES] = { 0 }, sent;
 	unsigned int basis, kind;
@@ -284,37 +310,40 @@ static int read_sent(const struct receiver *receiver, struct buffer *answer,
 	for (basis = 0; basis < BASES; basis++) {
 		for (kind = 0; kind < INTENSITIES; kind++) {
 			sent = buffer_get_varint(answer);
-			if (sent > receiver->slots)
+			if (sent > heard->slots)
 				return -EBADMSG;
 			counts->sent[basis][kind] = sent;
 			sum[basis] += sent;
 		}
 	}
 	if (receiver->light->symbols)
-		return sum[0] == receiver->slots && sum[1] == receiver->slots ?
+		return sum[0] == heard->slots && sum[1] == heard->slots ?
 			       0 :
 			       -EBADMSG;
-	return sum[0] + sum[1] == receiver->slots ? 0 : -EBADMSG;
+	return sum[0] + sum[1] == heard->slots ? 0 : -EBADMSG;
 }
 
 static int read_answer(const struct receiver *receiver, struct buffer *answer,
 		       struct sifting *sifting)
 {
+	const struct heard *heard;
 	uint64_t start = buffer_get_number(answer, 8);
 	uint64_t slots = buffer_get_number(answer, 8), count;
 	size_t i;
 	int err;
 
-	if (!receiver->pending || start != receiver->start ||
-	    slots != receiver->slots)
+	if (!receiver_trains(receiver))
+		return -EBADMSG;
+	heard = receiver->heard + receiver->finished;
+	if (start != heard->start || slots != heard->slots)
 		return answer->bad ?: -EBADMSG;
-	if (sifting_init(sifting, receiver->clicks))
+	if (sifting_init(sifting, heard->clicks))
 		return -ENOMEM;
 	sifting->sifted.counts.pulses = slots;
-	sifting->sifted.counts.inconclusive = receiver->inconclusive;
-	err = read_sent(receiver, answer, &sifting->sifted.counts);
+	sifting->sifted.counts.inconclusive = heard->inconclusive;
+	err = read_sent(receiver, heard, answer, &sifting->sifted.counts);
 	count = buffer_get_varint(answer);
-	if (err || count != receiver->clicks)
+	if (err || count != heard->clicks)
 		return answer->bad ?: -EBADMSG;
 	for (i = 0; i < count; i += 2) {
 		uint8_t byte = buffer_get_number(answer, 1);
@@ -346,13 +375,14 @@ int sift_finish(struct receiver *receiver, struct buffer *answer,
 	int err;
 
 	err = read_answer(receiver, answer, &sifting) ?:
-		      sifting_count(&sifting, receiver->click, receiver->light) ?:
+		      sifting_count(&sifting, clicks_of(receiver), receiver->light) ?:
 		      check_clicks(&sifting.sifted.counts) ?:
 		      sifting_commit(&sifting, sifted);
 	sifting_free(&sifting);
-	if (!err) {
-		receiver->next = receiver->start + receiver->slots;
-		receiver_forget(receiver);
-	}
-	return err;
+	if (err)
+		return err;
+	receiver->past += receiver->heard[receiver->finished++].clicks;
+	if (!receiver_trains(receiver))
+		receiver_drop(receiver);
+	return 0;
 }

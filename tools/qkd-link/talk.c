@@ -37,6 +37,7 @@ static const uint8_t start[7] = "QKDLINK";
  * @lost: where in the stream the next message begins is not known
  * @pools: key of the tags
  * @wire: the connection
+ * @session: nonces of it, zeros until they are known
  * @out: what goes out
  * @tampering: what Eve does with it
  * @bad, @forgery: for talk_account()
@@ -46,6 +47,7 @@ struct talk {
 	bool lost;
 	struct pools pools;
 	struct wire wire;
+	uint8_t session[2 * TALK_NONCE];
 	struct buffer out;
 	struct tampering tampering;
 	uint64_t bad;
@@ -100,8 +102,16 @@ int talk_refill(struct talk *talk, const uint8_t *key, size_t size)
 void talk_attach(struct talk *talk, int fd)
 {
 	wire_attach(&talk->wire, fd);
+	memset(talk->session, 0, sizeof(talk->session));
 	tamper_reset(&talk->tampering);
 	talk->lost = false;
+}
+
+void talk_session(struct talk *talk, const uint8_t first[TALK_NONCE],
+		  const uint8_t other[TALK_NONCE])
+{
+	memcpy(talk->session, first, TALK_NONCE);
+	memcpy(talk->session + TALK_NONCE, other, TALK_NONCE);
 }
 
 void talk_account(const struct talk *talk, struct talk_account *account)
@@ -159,7 +169,8 @@ static int compose(struct talk *talk, enum talk_type type, const void *data,
 	put_header(talk, type, size, piece);
 	buffer_put(out, data, size);
 	err = out->bad ?:
-			 wc_tag(piece->key, out->data, out->size, NULL, 0, tag);
+			 wc_tag(piece->key, talk->session, sizeof(talk->session),
+				out->data, out->size, tag);
 	if (err)
 		return err;
 	buffer_put(out, tag, sizeof(tag));
@@ -256,10 +267,11 @@ static int check_tag(struct talk *talk, size_t size, const struct piece *piece)
 {
 	const uint8_t *in = talk->wire.in;
 	uint8_t tag[WC_TAG];
-	int err = wc_tag(piece->key, in, size, NULL, 0, tag);
+	int err = wc_tag(piece->key, talk->session, sizeof(talk->session), in,
+			 size, tag);
 
 	if (!err) {
-		talk->forgery += wc_epsilon(size);
+		talk->forgery += wc_epsilon(sizeof(talk->session) + size);
 		if (CRYPTO_memcmp(tag, in + size, WC_TAG))
 			err = refuse(talk);
 	}

@@ -26,10 +26,14 @@ struct talk;
 #define TALK_REFILL_MIN TALK_KEY(16)
 #define TALK_KEY_MAX (UINT32_C(1) << 20)
 
+/* Bytes that each end draws for a connection. */
+#define TALK_NONCE 16
+
 /* What a message is; a type that is not expected is -EPROTO. */
 enum talk_type {
-	TALK_HELLO = 1, /* model, block, at the beginning of a connection */
-	TALK_BLOCK, /* a block begins */
+	TALK_HELLO =
+		1, /* nonce, model, block, at the beginning of a connection */
+	TALK_BLOCK, /* a block begins: its number, the QBER that is expected */
 	TALK_DROP, /* a block is given up, and why */
 	TALK_SIFT, /* Bob: sift_tell() */
 	TALK_SIFTED, /* Alice: sift_answer() */
@@ -68,6 +72,12 @@ int talk_new(struct talk **talk, bool first, const uint8_t *key, size_t size);
 void talk_free(struct talk *talk);
 /* A connection, or -1: the one there was is closed. The key goes on where it was. */
 void talk_attach(struct talk *talk, int fd);
+/* What the ends have drawn for this connection, @first by the one that is first: from here
+ * on it is under each tag, so that what was said over another connection is refused, however
+ * long Eve kept it.
+ */
+void talk_session(struct talk *talk, const uint8_t first[TALK_NONCE],
+		  const uint8_t other[TALK_NONCE]);
 /* More key for the tags, at the same moment of the protocol at both ends; used once and
  * wiped by the caller. It is in use as soon as a message shows that the peer has it, too;
  * what only one end got does no harm. -EINVAL: not TALK_REFILL_MIN to TALK_KEY_MAX bytes;
