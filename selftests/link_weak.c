@@ -4,21 +4,11 @@
  * the accounting of what was told would make her do. Bob counts for himself: no key
  * comes of it at either end. Without that, the same two ends make key.
  */
-#include <err.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include "link_pair.h"
 
-#include <openssl/rand.h>
-
-#include "qkd-link/link.h"
-
+#define BLOCK "100000"
 #define BLOCKS 2
 
-static char folder[] = "/tmp/link_weak.XXXXXX";
 /* Bits that this end keeps too much. */
 static int too_many;
 
@@ -35,68 +25,6 @@ void __wrap_rate_secret(const struct model *model, const struct counts *counts,
 		secret->bits += too_many;
 }
 
-static void set(struct settings *settings)
-{
-	static const char *const figures[][2] = {
-		{ "efficiency", "80%" }, { "dark", "1e-8" },
-		{ "afterpulse", "0" },	 { "misalignment", "0.3%" },
-		{ "mu", "0.5" },	 { "nu1", "0.15" },
-		{ "key-basis", "0.6" },	 { "block", "100000" },
-	};
-	const char *why;
-	size_t i;
-
-	for (i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
-		if (model_set(&settings->model, figures[i][0], figures[i][1],
-			      &why))
-			errx(1, "%s: %s", figures[i][0], why);
-}
-
-/* A bootstrap key, the same in both files. */
-static void write_keys(void)
-{
-	static uint8_t key[32768];
-	char path[64];
-	int end, fd;
-
-	RAND_bytes(key, sizeof(key));
-	for (end = 0; end < 2; end++) {
-		snprintf(path, sizeof(path), "%s/%d", folder, end);
-		fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
-		if (fd < 0 || write(fd, key, sizeof(key)) != sizeof(key))
-			err(1, "%s", path);
-		close(fd);
-	}
-}
-
-/* A process: its exit status is 0 if all blocks gave key, 2 if none did. */
-static pid_t start(bool alice, int bits)
-{
-	static struct settings settings;
-	static struct stats stats;
-	pid_t pid = fork();
-
-	if (pid)
-		return pid;
-	settings_default(&settings);
-	set(&settings);
-	settings.alice = alice;
-	settings.listens = !alice;
-	settings.dry_run = true;
-	settings.pace = 0;
-	settings.blocks = BLOCKS;
-	snprintf(settings.address, sizeof(settings.address), "%s/socket",
-		 folder);
-	snprintf(settings.key_file, sizeof(settings.key_file), "%s/%d", folder,
-		 alice);
-	too_many = bits;
-	if (stats_init(&stats, &settings.model, alice, "weak",
-		       settings.recon) ||
-	    link_run(&settings, &stats) || stats.blocks < BLOCKS)
-		_exit(1);
-	_exit(!stats.key_bits ? 2 : !stats.dropped ? 0 : 3);
-}
-
 /* Both ends end with that status. */
 static bool ends_with(int bits, int status)
 {
@@ -104,8 +32,10 @@ static bool ends_with(int bits, int status)
 	pid_t pid[2];
 
 	write_keys();
-	pid[0] = start(false, 0);
-	pid[1] = start(true, bits);
+	pid[0] = start_end(false, BLOCK, BLOCKS);
+	too_many = bits;
+	pid[1] = start_end(true, BLOCK, BLOCKS);
+	too_many = 0;
 	for (end = 0; end < 2; end++)
 		waitpid(pid[end], &got[end], 0);
 	printf("# %d bits too many: exit status %d, %d\n", bits,

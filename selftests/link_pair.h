@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Two ends of qkd-link as processes, in a dry run, for selftests that look into them. */
+#ifndef LINK_PAIR_H
+#define LINK_PAIR_H
+
+#include <err.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <openssl/rand.h>
+
+#include "qkd-link/link.h"
+
+static char folder[] = "/tmp/link_pair.XXXXXX";
+
+static inline void set_figures(struct settings *settings, const char *block)
+{
+	const char *const figures[][2] = {
+		{ "efficiency", "80%" }, { "dark", "1e-8" },
+		{ "afterpulse", "0" },	 { "misalignment", "0.3%" },
+		{ "mu", "0.5" },	 { "nu1", "0.15" },
+		{ "key-basis", "0.6" },	 { "block", block },
+	};
+	const char *why;
+	size_t i;
+
+	for (i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
+		if (model_set(&settings->model, figures[i][0], figures[i][1],
+			      &why))
+			errx(1, "%s: %s", figures[i][0], why);
+}
+
+/* A bootstrap key, the same in both files. */
+static inline void write_keys(void)
+{
+	static uint8_t key[32768];
+	char path[64];
+	int end, fd;
+
+	RAND_bytes(key, sizeof(key));
+	for (end = 0; end < 2; end++) {
+		snprintf(path, sizeof(path), "%s/%d", folder, end);
+		fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+		if (fd < 0 || write(fd, key, sizeof(key)) != sizeof(key))
+			err(1, "%s", path);
+		close(fd);
+	}
+}
+
+/* A process, which does not outlive this one: @blocks blocks of @block bits; 0: no end. Its
+ * exit status is 0 if all of them gave key, 2 if none did, 3 if some. */
+static inline pid_t start_end(bool alice, const char *block, uint64_t blocks)
+{
+	static struct settings settings;
+	static struct stats stats;
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	settings_default(&settings);
+	set_figures(&settings, block);
+	settings.alice = alice;
+	settings.listens = !alice;
+	settings.dry_run = true;
+	settings.pace = 0;
+	settings.blocks = blocks;
+	snprintf(settings.address, sizeof(settings.address), "%s/socket",
+		 folder);
+	snprintf(settings.key_file, sizeof(settings.key_file), "%s/%d", folder,
+		 alice);
+	if (stats_init(&stats, &settings.model, alice, "pair",
+		       settings.recon) ||
+	    link_run(&settings, &stats) || stats.blocks < blocks)
+		_exit(1);
+	_exit(!stats.key_bits ? 2 : !stats.dropped ? 0 : 3);
+}
+
+#endif
