@@ -36,10 +36,12 @@ static inline void set_figures(struct settings *settings, const char *block)
 			errx(1, "%s: %s", figures[i][0], why);
 }
 
-/* A bootstrap key, the same in both files. */
-static inline void write_keys(void)
+#define BOOT_MOST 32768
+
+/* A bootstrap key of @size bytes, the same in both files. */
+static inline void write_keys(size_t size)
 {
-	static uint8_t key[32768];
+	static uint8_t key[BOOT_MOST];
 	char path[64];
 	int end, fd;
 
@@ -47,7 +49,7 @@ static inline void write_keys(void)
 	for (end = 0; end < 2; end++) {
 		snprintf(path, sizeof(path), "%s/%d", folder, end);
 		fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
-		if (fd < 0 || write(fd, key, sizeof(key)) != sizeof(key))
+		if (fd < 0 || write(fd, key, size) != (ssize_t)size)
 			err(1, "%s", path);
 		close(fd);
 	}

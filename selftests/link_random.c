@@ -83,7 +83,7 @@ int main(int argc, char **argv)
 		weakness = argv[1];
 	if (isatty(STDOUT_FILENO) || !mkdtemp(folder))
 		errx(1, "stdout has to be a pipe");
-	write_keys();
+	write_keys(BOOT_MOST);
 	bob = start_end(false, BLOCK, 0);
 	is_alice = true;
 	alice = start_end(true, BLOCK, 0);

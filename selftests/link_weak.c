@@ -31,7 +31,7 @@ static bool ends_with(int bits, int status)
 	int got[2] = { 0 }, end;
 	pid_t pid[2];
 
-	write_keys();
+	write_keys(BOOT_MOST);
 	pid[0] = start_end(false, BLOCK, BLOCKS);
 	too_many = bits;
 	pid[1] = start_end(true, BLOCK, BLOCKS);
