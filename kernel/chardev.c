@@ -416,6 +416,7 @@ static void sound_alarm(struct qkd_link *link, bool alarm)
 {
 	u32 reason = READ_ONCE(link->reason);
 
+	lockdep_assert_held(&link->lock);
 	if (xchg(&link->alarm, alarm) != alarm) {
 		if (alarm)
 			reason = QKD_REASON_QBER;
@@ -432,14 +433,22 @@ static int qkd_ioctl_report(struct qkd_link *link,
 			    const struct qkd_ioc_report __user *arg)
 {
 	struct qkd_ioc_report report;
+	int err = 0;
 
 	if (copy_from_user(&report, arg, sizeof(report)))
 		return -EFAULT;
 	if (report.qber > 1000000 || report.flags & ~QKD_REPORT_ALARM)
 		return -EINVAL;
-	qkd_link_report(link, report.qber, report.skr);
-	sound_alarm(link, report.flags & QKD_REPORT_ALARM);
-	return 0;
+	/* While it is held the link has its namespace, or is marked gone. */
+	mutex_lock(&link->lock);
+	if (link->gone) {
+		err = -ENODEV;
+	} else {
+		qkd_link_report(link, report.qber, report.skr);
+		sound_alarm(link, report.flags & QKD_REPORT_ALARM);
+	}
+	mutex_unlock(&link->lock);
+	return err;
 }
 
 static long qkd_chardev_ioctl(struct file *file, unsigned int cmd,

@@ -690,6 +690,7 @@ TEST(user_namespace)
 
 #define CAPACITY 4096
 #define BLOCK 1024
+#define ROUNDS 30 /* of races */
 
 FIXTURE(supply)
 {
@@ -1083,6 +1084,70 @@ TEST_F(supply, report)
 	EXPECT_EQ(-EFAULT,
 		  sys_errno(ioctl(self->fd[ALICE], QKD_IOC_REPORT, 8)));
 	qkd_monitor_close(monitor);
+}
+
+/* A supplier that reports, alarm and all, until it cannot; the error. */
+static void *report_on(void *arg)
+{
+	long err = 0, i;
+
+	for (i = 0; !err; i++)
+		err = qkd_node_report(*(int *)arg, i % 2 * 250000, i,
+				      i % 2 ? QKD_REPORT_ALARM : 0);
+	return (void *)err;
+}
+
+TEST_F(supply, link_deleted_in_report)
+{
+	struct qkd_ref ref = qkd_by_name(user_names[ALICE]);
+	pthread_t thread;
+	void *err;
+	int i;
+
+	for (i = 0; i < ROUNDS; i++) {
+		ASSERT_EQ(0, pthread_create(&thread, NULL, report_on,
+					    &self->fd[ALICE]));
+		usleep(rand() % 3000);
+		EXPECT_EQ(0, qkd_link_del(self->ctx, ref));
+		pthread_join(thread, &err);
+		EXPECT_EQ(-ENODEV, (long)err);
+		close(self->fd[ALICE]);
+		ASSERT_EQ(0, add_user(self->ctx, ALICE));
+		self->fd[ALICE] = qkd_node_open(self->ctx, ref, O_WRONLY);
+		ASSERT_LE(0, self->fd[ALICE]);
+	}
+}
+
+/* A user link's node, in a network namespace that nothing else keeps. */
+static int node_of_its_own(void)
+{
+	int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), fd = -1;
+	struct qkd_ctx *ctx;
+
+	if (home < 0 || unshare(CLONE_NEWNET))
+		return -1;
+	if (!qkd_open(&ctx)) {
+		if (!add_user(ctx, ALICE))
+			fd = qkd_node_open(ctx, qkd_by_name(user_names[ALICE]),
+					   O_WRONLY);
+		qkd_close(ctx);
+	}
+	if (setns(home, CLONE_NEWNET))
+		exit(1);
+	close(home);
+	return fd;
+}
+
+TEST(namespace_ends_in_report)
+{
+	int i, fd;
+
+	for (i = 0; i < ROUNDS; i++) {
+		fd = node_of_its_own();
+		ASSERT_LE(0, fd);
+		EXPECT_EQ(-ENODEV, (long)report_on(&fd));
+		close(fd);
+	}
 }
 
 static int fill(FIXTURE_DATA(supply) * self, uint32_t stream)

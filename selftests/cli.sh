@@ -758,14 +758,31 @@ words_agree()
 	return $failed
 }
 
+# The same of qkd-link; and its figures, which are those of its configuration.
+link_words_agree()
+{
+	local missing
+
+	words_of /usr/share/bash-completion/completions/qkd-link >completed
+	words_of /usr/share/man/man1/qkd-link.1 >manual
+	qkd-link --help | sed 's/Without words.*//; s/{html|svg}//' | words_of >words
+	[ "$(wc -l <words)" -gt 20 ] || return
+	sed -n '/^.Ss .model/,/^.El/s/^.It Cm //p' /usr/share/man/man5/qkd-link.conf.5 |
+		tr -d ' ' | tr ',' '\n' | sort >figures
+	missing=$(comm -23 words manual; comm -23 words completed; comm -23 figures completed)
+	[ -z "$missing" ] && [ "$(wc -l <figures)" -gt 30 ] && return
+	echo "not in the manual or not completed:" $missing
+	return 1
+}
+
 # complete_words WORDS...: what completion offers for the last of them.
 complete_words()
 {
 	bash -c '
 . /usr/share/bash-completion/bash_completion
-. /usr/share/bash-completion/completions/qkd
+. "/usr/share/bash-completion/completions/$1"
 COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMP_LINE="$*" COMP_POINT=${#COMP_LINE}
-_qkd
+"_${1//-/_}"
 echo "${COMPREPLY[@]}"' bash "$@"
 }
 
@@ -807,6 +824,21 @@ completion()
 	completes 'in out' qkd esp show dir '' && completes 'dev help' qkd monitor ''
 }
 
+link_completion()
+{
+	completes 'alice bob' qkd-link --dry-run '' &&
+	completes '--reconcile --report' qkd-link --re && completes 'cascade ldpc' qkd-link --reconcile '' &&
+	completes fast qkd-link --pace = f && completes '' qkd-link --blocks '' &&
+	completes 'connect dev key-file listen preset set' qkd-link alice '' &&
+	completes 'preset set' qkd-link --distance 0,100 '' &&
+	completes 'qkd0 qkd1' qkd-link bob dev '' &&
+	completes 'bb84-fibre-100km bb84-fibre-50km' qkd-link bob preset bb84-fi &&
+	completes 'nu1= nu2=' qkd-link bob set nu && completes '' qkd-link bob set nu1 = &&
+	completes 'cow cow-variant' qkd-link bob set protocol = c &&
+	completes 'fibre free-space satellite terahertz' qkd-link bob set medium = &&
+	completes "$PWD/short" qkd-link bob key-file "$PWD/sho"
+}
+
 abbreviations()
 {
 	[ "$(qkd l sh qkd0 | head -n 1)" = "$(qkd link show qkd0 | head -n 1)" ] &&
@@ -816,7 +848,7 @@ abbreviations()
 }
 
 ktap_print_header
-ktap_set_plan 49
+ktap_set_plan 51
 
 check "help and version" helps
 check "a pair is added" add_pair
@@ -1028,7 +1060,9 @@ check "without privilege" unprivileged
 check "no refusal changed anything" json 'len(d) == 2 and d[0]["sas"] == 0' qkd -j link
 check "an unwritable stdout is an error" gives 1 'Cannot write' bash -c 'qkd -j link >/dev/full'
 check "completion" completion
+check "completion of qkd-link" link_completion
 check "help, manual and completion have the same words" words_agree
+check "those of qkd-link have the same words, too" link_words_agree
 check "the pair is deleted from one end" eval \
 	'qkd link del qkd1 && json "d == []" qkd -j link show && [ -z "$(qkd link)" ]'
 

@@ -1,64 +1,81 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The selftest link_ipsec; run by link_ipsec.sh."""
+import contextlib
 import glob
+import json
 import os
 import resource
 import signal
 import subprocess
+import time
 
-from link_lib import (ENDS, FAST, OPTICS, RUN, bootstrap, have, links_up, take_off,
-                      tell_optics)
-from supply_lib import ALICE, BOB, problems, take_down, tell, tunnel_up, until, wire_up
+from guests import ROLE, Steps, barrier, get, put
+from link_lib import FAST, OPTICS, RUN, have, links_up, take_off, tell_optics
+from netns import run as command
+from supply_lib import (ALICE, BOB, accounts_of, end_up, policies_up, problems, sas_up, take_down,
+                        tell, tunnel_up, until, write_psk)
 from ktap import equal, run, scaled
 
 ALARM = 'qber-alarm'
 CLEAR = 'qber-clear'
 AES = {ALICE.name: '10.3.1.1', BOB.name: '10.3.2.1'}
+ME = ALICE if ROLE == 'alice' else BOB
+LIGHT = OPTICS[ME.name]
 KEYS = []
 
 
-class Monitors:
-    """Events of both links."""
+def shared(name, size):
+    """Bytes that alice draws, and bob has, too."""
+    if ME is ALICE:
+        put(name, os.urandom(size).hex())
+    return bytes.fromhex(get(name))
+
+
+def bootstrap(name):
+    """Another key of the tags."""
+    KEYS.append(shared(name, 32768))
+    LIGHT.write_key(KEYS[-1])
+
+
+def host_up():
+    """The Ethernet to the other guest, in a namespace of this end's name."""
+    command('ip', 'netns', 'add', ME.name)
+    command('ip', 'link', 'set', 'eth0', 'netns', ME.name)
+    end_up(ME, 'eth0')
+    write_psk(shared('psk', 32))
+
+
+class Monitor:
+    """Events of this end's link."""
 
     def __init__(self):
-        self.files, self.processes = {}, []
+        self.file, self.process = f'{RUN}/{ME.name}.events', None
 
     def start(self):
-        for end in ENDS:
-            self.files[end.name] = f'{RUN}/{end.name}.events'
-            with open(self.files[end.name], 'wb') as out:
-                self.processes.append(subprocess.Popen(
-                    ['ip', 'netns', 'exec', end.name, 'qkd', '-j', 'monitor'], stdout=out,
-                    stdin=subprocess.DEVNULL))
+        with open(self.file, 'wb') as out:
+            self.process = subprocess.Popen(
+                ['ip', 'netns', 'exec', ME.name, 'qkd', '-j', 'monitor'], stdout=out,
+                stdin=subprocess.DEVNULL)
 
     def stop(self):
-        for process in self.processes:
-            process.kill()
-            process.wait()
+        if self.process:
+            self.process.kill()
+            self.process.wait()
 
-    def seen(self, end, event):
-        with open(self.files[end.name], encoding='ascii') as file:
+    def seen(self, event):
+        with open(self.file, encoding='ascii') as file:
             return file.read().count(f'"{event}"')
 
 
-monitors = Monitors()
+monitor = Monitor()
 
 
 def aes_up():
     """A key for four packets, then the next; without one it blocks."""
-    for spi, end in ((0x2001, ALICE), (0x2002, BOB)):
-        sa = ('src', end.address, 'dst', end.peer.address, 'spi', spi, 'dev', 'qkd0', 'cipher',
-              'aes', 'mode', 'tunnel', 'reqid', 2)
-        end.qkd('esp', 'add', *sa, 'dir', 'out', 'rekey-packets', 4, 'epoch-packets', 4)
-        end.peer.qkd('esp', 'add', *sa, 'dir', 'in', 'replay-window', 64)
-    for end in ENDS:
-        end.ip('addr', 'add', f'{AES[end.name]}/32', 'dev', 'lo')
-        end.ip('route', 'add', f'{AES[end.peer.name]}/32', 'via', end.peer.address, 'src',
-               AES[end.name])
-        for direction, one, other in (('out', end, end.peer), ('in', end.peer, end)):
-            end.ip('xfrm', 'policy', 'add', 'src', AES[one.name], 'dst', AES[other.name], 'dir',
-                   direction, 'tmpl', 'src', one.address, 'dst', other.address, 'proto', 'esp',
-                   'reqid', 2, 'mode', 'tunnel')
+    sas_up(ME, 0x2000, 'aes', 'rekey-packets', 4, 'epoch-packets', 4)
+    ME.ip('addr', 'add', f'{AES[ME.name]}/32', 'dev', 'lo')
+    ME.ip('route', 'add', f'{AES[ME.peer.name]}/32', 'via', ME.peer.address, 'src', AES[ME.name])
+    policies_up(ME, AES, 2)
 
 
 def pings(count, *address):
@@ -72,67 +89,66 @@ def aes_pings(count):
     return pings(count, '-I', AES[ALICE.name], AES[BOB.name])
 
 
-def no_key(end, cipher):
-    """Packets that an end's SA did not send for want of key."""
-    return sum(sa['refused']['no_key'] for sa in end.json('-s', 'esp', 'show')
+def no_key(cipher):
+    """Packets that this end's SA did not send for want of key."""
+    return sum(sa['refused']['no_key'] for sa in ME.json('-s', 'esp', 'show')
                if sa['dir'] == 'out' and sa['cipher'] == cipher)
 
 
-def shown(end):
-    return end.json('link', 'show', 'qkd0')[0]
+def shown():
+    return ME.json('link', 'show', 'qkd0')[0]
 
 
 def test_fed():
-    """light becomes key: all four streams are fed, and what both ends have is the same"""
-    links_up()
-    KEYS.append(bootstrap())
-    for optics in OPTICS.values():
-        optics.scene('0 off')
-        optics.start(options=('--pace', 'fast', '--scenario', optics.scenario))
-    until(lambda: have(4096), 'key comes', 180)
-    equal([os.path.exists(optics.key) for optics in OPTICS.values()], [False, False],
-          'the bootstrap key is gone')
+    """light becomes key: all four streams are fed"""
+    links_up(ends=(ME,))
+    bootstrap('first')
+    LIGHT.scene('0 off')
+    LIGHT.start(options=('--pace', 'fast', '--scenario', LIGHT.scenario))
+    until(lambda: have(4096, (ME,)), 'key comes', 180)
+    equal(os.path.exists(LIGHT.key), False, 'is the bootstrap key still there?')
 
 
 def test_measured():
-    """QBER and key rate are shown, the same at both ends and what the fibre should give"""
-    said = [until(lambda end=end: shown(end)['skr'] and shown(end), 'a rate') for end in ENDS]
+    """QBER and key rate are shown, and what the fibre should give"""
+    link = until(lambda: shown()['skr'] and shown(), 'a rate')
     table = subprocess.run(['qkd-link', '--distance', '50,50', *FAST], check=True, text=True,
                            stdout=subprocess.PIPE).stdout.splitlines()
     names, values = (line.split('\t') for line in table[:2])
     expected = float(dict(zip(names, values))['qber'])
-    for link in said:
-        # of 100 000 bits: six sigma
-        if abs(link['qber'] - expected) > 6 * (expected / 1e5) ** 0.5:
-            raise AssertionError(f'QBER {link["qber"]}, {expected} by the formula')
-    return f'QBER {said[0]["qber"]:.4f}, {expected:.4f} by the formula'
+    # of 100 000 bits: six sigma
+    if abs(link['qber'] - expected) > 6 * (expected / 1e5) ** 0.5:
+        raise AssertionError(f'QBER {link["qber"]}, {expected} by the formula')
+    return f'QBER {link["qber"]:.4f}, {expected:.4f} by the formula'
 
 
 def test_traffic():
     """an otp tunnel and an aes tunnel carry packets on it"""
-    tunnel_up()
+    tunnel_up((ME,))
     aes_up()
-    count = scaled(100, 10)
-    equal(pings(count), count, 'answers under otp')
-    equal(aes_pings(count), count, 'answers under aes')
+    barrier('tunnels')
+    if ME is ALICE:
+        count = scaled(100, 10)
+        equal(pings(count), count, 'answers under otp')
+        equal(aes_pings(count), count, 'answers under aes')
 
 
 def test_eve():
-    """Eve measures all light: the QBER rises, both links alarm, and say so"""
-    OPTICS['alice'].scene('0 intercept 1')
-    # so that there is room, and another block is begun
-    pings(scaled(100, 10))
-    for end in ENDS:
-        until(lambda end=end: monitors.seen(end, ALARM), f'{end.name}: event', 120)
-        link = shown(end)
-        equal((link['state'], link.get('reason')), ('up', 'qber'), f'{end.name}: the link')
-        # a quarter by theory; misalignment adds, chance takes
-        if not 0.2 < link['qber'] < 0.3:
-            raise AssertionError(f'QBER {link["qber"]}')
-        equal(link['skr'], 0, 'the rate')
-        if not OPTICS[end.name].said('alarm: QBER is above'):
-            raise AssertionError(f'{end.name}: it is not in the log')
-    return f'QBER {shown(ALICE)["qber"]:.3f}'
+    """Eve measures all light: the QBER rises, the link alarms at both ends, and says so"""
+    if ME is ALICE:
+        LIGHT.scene('0 intercept 1')
+        # so that there is room, and another block is begun
+        pings(scaled(100, 10))
+    until(lambda: monitor.seen(ALARM), 'the event', 120)
+    link = shown()
+    equal((link['state'], link.get('reason')), ('up', 'qber'), 'the link')
+    # a quarter by theory; misalignment adds, chance takes
+    if not 0.2 < link['qber'] < 0.3:
+        raise AssertionError(f'QBER {link["qber"]}')
+    equal(link['skr'], 0, 'the rate')
+    if not LIGHT.said('alarm: QBER is above'):
+        raise AssertionError('it is not in the log')
+    return f'QBER {link["qber"]:.3f}'
 
 
 def spend(ping, what):
@@ -142,34 +158,33 @@ def spend(ping, what):
 
 def test_blocked():
     """without key the tunnels stop, none is replaced by a weaker one, and counters tell why"""
-    spend(pings, 'the otp tunnel')
-    spend(aes_pings, 'the aes tunnel')
-    for cipher in ('otp', 'aes'):
-        if not no_key(ALICE, cipher):
-            raise AssertionError(f'{cipher}: no packet was refused for want of key')
-    equal([sa['on_empty'] for sa in ALICE.json('esp', 'show')], ['block'] * 4, 'on-empty')
-    if not monitors.seen(ALICE, 'key-empty'):
-        raise AssertionError('no event key-empty')
+    if ME is ALICE:
+        spend(pings, 'the otp tunnel')
+        spend(aes_pings, 'the aes tunnel')
+        for cipher in ('otp', 'aes'):
+            if not no_key(cipher):
+                raise AssertionError(f'{cipher}: no packet was refused for want of key')
+        if not monitor.seen('key-empty'):
+            raise AssertionError('no event key-empty')
+    barrier('spent')
+    equal([sa['on_empty'] for sa in ME.json('esp', 'show')], ['block'] * 4, 'on-empty')
+    equal(shown().get('reason'), 'qber', 'the reason')
 
 
 def test_resumed():
     """Eve is gone: key comes, the alarm ends, and the tunnels carry packets again"""
-    OPTICS['alice'].scene('0 off')
-    for end in ENDS:
-        until(lambda end=end: monitors.seen(end, CLEAR), f'{end.name}: event', 120)
-        equal(shown(end).get('reason'), None, 'the reason')
-    until(lambda: pings(3) == 3, 'the otp tunnel resumes', 60)
-    until(lambda: aes_pings(3) == 3, 'the aes tunnel resumes', 60)
+    if ME is ALICE:
+        LIGHT.scene('0 off')
+    until(lambda: monitor.seen(CLEAR), 'the event', 120)
+    equal(shown().get('reason'), None, 'the reason')
+    if ME is ALICE:
+        until(lambda: pings(3) == 3, 'the otp tunnel resumes', 60)
+        until(lambda: aes_pings(3) == 3, 'the aes tunnel resumes', 60)
 
 
-def whole():
-    """At rest the accounts of both ends add up."""
-    until(lambda: problems() == [], 'the accounts', 30)
-    equal([end.refused() for end in ENDS], [{}, {}], 'packets refused')
-
-
-def test_killed():
-    """an end is killed: no core; with a new bootstrap key at both ends it goes on"""
+@contextlib.contextmanager
+def cores():
+    """Processes leave a core where they may."""
     limit = resource.getrlimit(resource.RLIMIT_CORE)
     with open('/proc/sys/kernel/core_pattern', 'r+', encoding='ascii') as file:
         pattern = file.read()
@@ -177,49 +192,81 @@ def test_killed():
         file.write(f'{RUN}/core')
     try:
         resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)
-        OPTICS['bob'].stop()
-        KEYS.append(bootstrap())
-        OPTICS['bob'].start(options=('--pace', 'fast'))
-        OPTICS['alice'].process.send_signal(signal.SIGHUP)
-        until(lambda: OPTICS['alice'].said('a new bootstrap key was taken'), 'alice takes it', 60)
-        until(lambda: OPTICS['alice'].said('connected') > 1, 'they meet', 60)
-        OPTICS['bob'].stop(signal.SIGABRT)
-        equal(glob.glob(f'{RUN}/core*'), [], 'cores')
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_CORE, limit)
         with open('/proc/sys/kernel/core_pattern', 'w', encoding='ascii') as file:
             file.write(pattern)
-    KEYS.append(bootstrap())
-    OPTICS['bob'].start(options=('--pace', 'fast'))
-    OPTICS['alice'].process.send_signal(signal.SIGHUP)
-    before = ALICE.usable(ALICE.pad_stream)
-    pings(scaled(100, 20))
-    until(lambda: ALICE.usable(ALICE.pad_stream) > before, 'key comes', 180)
+
+
+def meet_again(name):
+    """Bob, who was ended, begins anew, and alice takes the bootstrap key that he has."""
+    met = LIGHT.said('connected')
+    bootstrap(name)
+    if ME is BOB:
+        LIGHT.start(options=('--pace', 'fast'))
+    else:
+        taken = LIGHT.said('a new bootstrap key was taken')
+        LIGHT.process.send_signal(signal.SIGHUP)
+        until(lambda: LIGHT.said('a new bootstrap key was taken') > taken, 'it is taken', 60)
+    until(lambda: LIGHT.said('connected') > met, 'they meet', 60)
+    barrier(f'{name}: met')
+
+
+def whole():
+    """At rest the accounts of both ends add up."""
+    for number in range(30):
+        put(f'{ROLE}-{number}', json.dumps(accounts_of(ME)))
+        links = [json.loads(get(f'{end.name}-{number}')) for end in (ALICE, BOB)]
+        wrong = problems(links)
+        if not wrong:
+            break
+        time.sleep(1)
+    equal(wrong, [], 'the accounts')
+    equal(ME.refused(), {}, 'packets refused')
+
+
+def test_killed():
+    """an end is killed: no core; with a new bootstrap key at both ends it goes on"""
+    if ME is BOB:
+        LIGHT.stop()
+    with cores():
+        meet_again('second')
+        if ME is BOB:
+            LIGHT.stop(signal.SIGABRT)
+            equal(glob.glob(f'{RUN}/core*'), [], 'cores')
+    meet_again('third')
+    before = ME.usable(ME.pad_stream)
+    if ME is ALICE:
+        pings(scaled(100, 20))
+    until(lambda: ME.usable(ME.pad_stream) > before, 'key comes', 180)
+    barrier('fed')
     take_off()
+    barrier('at rest')
     whole()
 
 
 def test_secrets():
-    """no key of the tags is in the logs, in bytes, hex or Base64"""
-    for optics in OPTICS.values():
-        text = optics.text()
-        if 'connected to the other end' not in text:
-            raise AssertionError('the log is not what was meant')
-        for key in KEYS:
-            for at in range(0, len(key) - 16, 16):
-                if key[at:at + 8].hex() in text.lower():
-                    raise AssertionError('key in a log')
+    """no key of the tags is in the log, in hex"""
+    text = LIGHT.text()
+    if 'connected to the other end' not in text:
+        raise AssertionError('the log is not what was meant')
+    for key in KEYS:
+        for at in range(0, len(key) - 16, 16):
+            if key[at:at + 8].hex() in text.lower():
+                raise AssertionError('key in a log')
 
 
 if __name__ == '__main__':
     try:
-        wire_up()
-        monitors.start()
-        run([test_fed, test_measured, test_traffic, test_eve, test_blocked, test_resumed,
-             test_killed, test_secrets])
+        host_up()
+        monitor.start()
+        step = Steps()
+        run([step(test) for test in (test_fed, test_measured, test_traffic, test_eve,
+                                     test_blocked, test_resumed, test_killed, test_secrets)])
     finally:
-        tell()
+        tell((ME,))
         tell_optics()
-        monitors.stop()
+        monitor.stop()
         take_off()
-        take_down()
+        take_down((ME,))

@@ -28,6 +28,10 @@ class Optics:
     def metric(self, name):
         return metric_of(self.metrics, name)
 
+    def write_key(self, key):
+        with open(os.open(self.key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'wb') as file:
+            file.write(key)
+
     def start(self, *words, options=(), prefix=()):
         other = ('connect', f'{BOB.address}:{PORT}') if self.end is ALICE else \
                 ('listen', f'{BOB.address}:{PORT}')
@@ -70,28 +74,27 @@ def bootstrap(size=65536):
     """A key of the tags, the same at both ends; its bytes."""
     key = os.urandom(size)
     for optics in OPTICS.values():
-        with open(os.open(optics.key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'wb') as file:
-            file.write(key)
+        optics.write_key(key)
     return key
 
 
-def links_up(capacity='32K', low='4K'):
+def links_up(capacity='32K', low='4K', ends=ENDS):
     """The user links, and the daemons that join them."""
-    for end in ENDS:
+    for end in ends:
         end.link_up(**{'pad-capacity': capacity, 'key-capacity': capacity})
         end.qkd('link', 'set', 'qkd0', 'pad-low', low, 'key-low', low)
         end.configure()
         end.daemon.start()
-    until(lambda: all(end.link().get('state') == 'up' for end in ENDS), 'both links are up')
+    until(lambda: all(end.link().get('state') == 'up' for end in ends), 'the link is up')
 
 
 def live(end, stream):
     return end.stats().get(stream, {}).get('live', 0)
 
 
-def have(size):
+def have(size, ends=ENDS):
     """Each stream that an end allocates from has so much that is usable."""
-    return all(live(end, stream) >= size for end in ENDS
+    return all(live(end, stream) >= size for end in ends
                for stream in (end.key_stream, end.pad_stream))
 
 

@@ -10,14 +10,12 @@
 #include <stdlib.h>
 
 #include "qkd-link/amplify.h"
-#include "link_runs.h"
+#include "link_pair.h"
 
 #define BLOCKS 2
 #define PIECE 64 /* bits: none comes up by chance */
 #define PIECES 6 /* of each kind that are kept, at most */
 #define MASK UINT64_C(0x96a5c3f00f3c5a69)
-
-static char folder[] = "/tmp/link_memory.XXXXXX";
 
 enum what { SIFTED, RECONCILED, FINAL, WHATS };
 
@@ -172,7 +170,7 @@ static void *run_end(void *data)
 
 /* Blocks that become key, and nothing of them is left. */
 static bool leaves_nothing(const char *preset, enum recon recon,
-			   const char *const *figures)
+			   const char *block, const char *const *figures)
 {
 	static struct end ends[2];
 	pthread_t thread[2];
@@ -181,11 +179,11 @@ static bool leaves_nothing(const char *preset, enum recon recon,
 
 	memset(count, 0, sizeof(count));
 	link_stop = 0;
-	write_keys(folder);
+	write_keys(BOOT_MOST);
 	for (i = 0; i < 2; i++) {
 		struct settings *settings = &ends[i].settings;
 
-		set_end(settings, folder, i, BLOCKS, preset, figures);
+		set_end(settings, i, BLOCKS, block, preset, figures);
 		settings->recon = recon;
 		if (stats_init(&ends[i].stats, &settings->model, i, "memory",
 			       recon) ||
@@ -263,9 +261,9 @@ static bool hash_forgets(void)
 
 /* All clicks that say something are key: their array is one of its bits. */
 static const char *const b92[] = {
-	"efficiency", "90%",	      "dark",  "0",	     "afterpulse",
-	"0",	      "misalignment", "0",     "background", "0",
-	"length",     "1 km",	      "block", "20000",	     NULL,
+	"efficiency", "90%",	      "dark", "0",	    "afterpulse",
+	"0",	      "misalignment", "0",    "background", "0",
+	"length",     "1 km",	      NULL,
 };
 
 static void say(bool good, const char *what, unsigned int *n,
@@ -287,11 +285,12 @@ int main(void)
 	    &failed);
 	say(hash_forgets(), "the hash of verification forgets what it was told",
 	    &n, &failed);
-	say(leaves_nothing("bb84-fibre-50km", RECON_CASCADE, fast_bb84),
+	say(leaves_nothing("bb84-fibre-50km", RECON_CASCADE, "100000",
+			   fast_bb84),
 	    "bb84, Cascade: nothing is left of any key", &n, &failed);
-	say(leaves_nothing("bb84-fibre-50km", RECON_LDPC, fast_bb84),
+	say(leaves_nothing("bb84-fibre-50km", RECON_LDPC, "100000", fast_bb84),
 	    "bb84, LDPC: the same", &n, &failed);
-	say(leaves_nothing("b92-fibre-2km", RECON_CASCADE, b92),
+	say(leaves_nothing("b92-fibre-2km", RECON_CASCADE, "20000", b92),
 	    "b92: the same", &n, &failed);
 	rmdir(folder);
 	return failed != 0;

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The selftest link_satellite; run by link_satellite.sh."""
+import os
+import signal
 import time
 
 from link_lib import OPTICS, bootstrap, links_up, take_off, tell_optics
+from netns import run as command
 from supply_lib import ALICE, BOB, problems, take_down, tell, tunnel_up, until, wire_up
 from ktap import equal, run
 
@@ -67,10 +70,34 @@ def test_whole():
     until(lambda: problems() == [], 'the accounts', 30)
 
 
+def test_namespace():
+    """a namespace ends that qkd-link runs in: its link goes with it, and the other end says so"""
+    bootstrap()
+    for optics in OPTICS.values():
+        optics.start(options=('--pace', 'fast'))
+    before = ALICE.usable(ALICE.pad_stream)
+    # so that there is room
+    ALICE.exec('ping', '-q', '-n', '-c', '8', '-i', '0.2', '-s', '1000', '-W', '2', BOB.inner,
+               check=False)
+    until(lambda: small_pings(1) and ALICE.usable(ALICE.pad_stream) > before, 'key comes', 120)
+    node = f'/dev/qkd{BOB.link()["index"]}'
+    equal(os.path.exists(node), True, 'is there a node?')
+    BOB.client.close()
+    BOB.client = None
+    command('ip', 'netns', 'del', 'bob')
+    # it lasts as long as they do
+    equal(os.path.exists(node), True, 'is there a node?')
+    OPTICS['bob'].stop(signal.SIGKILL)
+    BOB.daemon.stop(signal.SIGKILL)
+    until(lambda: not os.path.exists(node), 'the node goes', 30)
+    until(lambda: OPTICS['alice'].said('the connection is given up'), 'alice says so', 60)
+    take_off()
+
+
 if __name__ == '__main__':
     try:
         wire_up()
-        run([test_passes, test_whole])
+        run([test_passes, test_whole, test_namespace])
     finally:
         tell()
         tell_optics()

@@ -4,14 +4,11 @@
  * the accounting of what was told would make her do. Bob counts for himself: no key
  * comes of it at either end. Without that, the same two ends make key.
  */
-#include <stdlib.h>
-#include <sys/wait.h>
+#include "link_pair.h"
 
-#include "link_runs.h"
-
+#define BLOCK "100000"
 #define BLOCKS 2
 
-static char folder[] = "/tmp/link_weak.XXXXXX";
 /* Bits that this end keeps too much. */
 static int too_many;
 
@@ -28,33 +25,17 @@ void __wrap_rate_secret(const struct model *model, const struct counts *counts,
 		secret->bits += too_many;
 }
 
-/* A process: its exit status is 0 if all blocks gave key, 2 if none did. */
-static pid_t start(bool alice, int bits)
-{
-	static struct settings settings;
-	static struct stats stats;
-	pid_t pid = fork();
-
-	if (pid)
-		return pid;
-	set_end(&settings, folder, alice, BLOCKS, "bb84-fibre-50km", fast_bb84);
-	too_many = bits;
-	if (stats_init(&stats, &settings.model, alice, "weak",
-		       settings.recon) ||
-	    link_run(&settings, &stats) || stats.blocks < BLOCKS)
-		_exit(1);
-	_exit(!stats.key_bits ? 2 : !stats.dropped ? 0 : 3);
-}
-
 /* Both ends end with that status. */
 static bool ends_with(int bits, int status)
 {
 	int got[2] = { 0 }, end;
 	pid_t pid[2];
 
-	write_keys(folder);
-	pid[0] = start(false, 0);
-	pid[1] = start(true, bits);
+	write_keys(BOOT_MOST);
+	pid[0] = start_end(false, BLOCK, BLOCKS);
+	too_many = bits;
+	pid[1] = start_end(true, BLOCK, BLOCKS);
+	too_many = 0;
 	for (end = 0; end < 2; end++)
 		waitpid(pid[end], &got[end], 0);
 	printf("# %d bits too many: exit status %d, %d\n", bits,

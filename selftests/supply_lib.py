@@ -119,20 +119,29 @@ def wire_up():
     run('ip', 'link', 'add', 'va', 'netns', 'alice', 'type', 'veth', 'peer', 'name', 'vb',
         'netns', 'bob')
     for end, device in zip(ENDS, ('va', 'vb')):
-        end.ip('link', 'set', 'lo', 'up')
-        end.ip('addr', 'add', f'{end.address}/24', 'dev', device)
-        end.ip('addr', 'add', f'{end.inner}/32', 'dev', 'lo')
-        end.ip('link', 'set', device, 'up')
-        end.ip('route', 'add', f'{end.peer.inner}/32', 'via', end.peer.address, 'src', end.inner)
-        end.connect()
+        end_up(end, device)
+    write_psk(os.urandom(32))
+
+
+def end_up(end, device):
+    """Its addresses; the device that leads to its peer is in its namespace."""
+    end.ip('link', 'set', 'lo', 'up')
+    end.ip('addr', 'add', f'{end.address}/24', 'dev', device)
+    end.ip('addr', 'add', f'{end.inner}/32', 'dev', 'lo')
+    end.ip('link', 'set', device, 'up')
+    end.ip('route', 'add', f'{end.peer.inner}/32', 'via', end.peer.address, 'src', end.inner)
+    end.connect()
+
+
+def write_psk(psk):
     os.makedirs('/run/qkd', exist_ok=True)
     with open(os.open(PSK, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'w',
               encoding='ascii') as file:
-        file.write(os.urandom(32).hex())
+        file.write(psk.hex())
 
 
-def take_down():
-    for end in ENDS:
+def take_down(ends=ENDS):
+    for end in ends:
         end.daemon.stop()
         end.ip('xfrm', 'policy', 'flush', check=False)
         end.ip('xfrm', 'state', 'flush', check=False)
@@ -142,18 +151,28 @@ def take_down():
         run('ip', 'netns', 'del', end.name, check=False)
 
 
-def tunnel_up():
+def tunnel_up(ends=ENDS):
     """Under the one-time pad, both ways; nothing else passes."""
-    for spi, end in ((0x1001, ALICE), (0x1002, BOB)):
-        sa = ('src', end.address, 'dst', end.peer.address, 'spi', spi, 'dev', 'qkd0', 'cipher',
-              'otp', 'mode', 'tunnel', 'reqid', 1)
-        end.qkd('esp', 'add', *sa, 'dir', 'out')
-        end.peer.qkd('esp', 'add', *sa, 'dir', 'in', 'replay-window', 64)
-    for end in ENDS:
-        for direction, one, other in (('out', end, end.peer), ('in', end.peer, end)):
-            end.ip('xfrm', 'policy', 'add', 'src', one.inner, 'dst', other.inner, 'dir',
-                   direction, 'tmpl', 'src', one.address, 'dst', other.address, 'proto', 'esp',
-                   'reqid', 1, 'mode', 'tunnel')
+    inner = {end.name: end.inner for end in ENDS}
+    for end in ends:
+        sas_up(end, 0x1000, 'otp')
+        policies_up(end, inner, 1)
+
+
+def sas_up(end, spi, cipher, *more):
+    """An SA each way; more: words of the outbound one."""
+    for one, other, words in ((end, end.peer, ('dir', 'out', *more)),
+                              (end.peer, end, ('dir', 'in', 'replay-window', 64))):
+        end.qkd('esp', 'add', 'src', one.address, 'dst', other.address, 'spi',
+                spi + one.number, 'dev', 'qkd0', 'cipher', cipher, 'mode', 'tunnel', 'reqid',
+                spi >> 12, *words)
+
+
+def policies_up(end, inner, reqid):
+    for direction, one, other in (('out', end, end.peer), ('in', end.peer, end)):
+        end.ip('xfrm', 'policy', 'add', 'src', inner[one.name], 'dst', inner[other.name], 'dir',
+               direction, 'tmpl', 'src', one.address, 'dst', other.address, 'proto', 'esp',
+               'reqid', reqid, 'mode', 'tunnel')
 
 
 def tunnel_down():
@@ -173,16 +192,20 @@ def fed(seconds=60):
     until(lambda: all(end.is_fed() for end in ENDS), 'both ends are fed', seconds)
 
 
-def problems():
-    """What does not add up, at rest."""
-    shown = [end.json('-s', 'link', 'show', 'qkd0')[0] for end in ENDS]
+def accounts_of(end):
+    return end.json('-s', 'link', 'show', 'qkd0')[0]
+
+
+def problems(shown=None):
+    """What does not add up, at rest; shown: both links, if they are not both here."""
+    shown = shown or [accounts_of(end) for end in ENDS]
     return (accounts.problems_of_end(shown[0]) + accounts.problems_of_end(shown[1]) +
             accounts.problems_across(*shown))
 
 
-def tell():
+def tell(ends=ENDS):
     """For a failure: the ends of both logs, and the links."""
-    for end in ENDS:
+    for end in ends:
         for line in end.daemon.lines()[-15:] + \
                 end.qkd('-s', 'link', 'show', check=False).splitlines():
             print(f'# {end.name}: {line}')

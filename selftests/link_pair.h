@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Two ends of qkd-link, in a dry run, for selftests that look into them. */
+#ifndef LINK_PAIR_H
+#define LINK_PAIR_H
+
+#include <err.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <openssl/rand.h>
+
+#include "qkd-link/link.h"
+
+static char folder[] = "/tmp/link_pair.XXXXXX";
+
+/* Detectors of superconducting nanowires: names, values, NULL. */
+static const char *const fast_bb84[] = {
+	"efficiency", "80%",	      "dark",	   "1e-8", "afterpulse",
+	"0",	      "misalignment", "0.3%",	   "mu",   "0.5",
+	"nu1",	      "0.15",	      "key-basis", "0.6",  NULL,
+};
+
+static inline void set_figure(struct settings *settings, const char *name,
+			      const char *value)
+{
+	const char *why;
+
+	if (model_set(&settings->model, name, value, &why))
+		errx(1, "%s: %s", name, why);
+}
+
+/* The end of that role, for @blocks of @block bits, of a preset with other figures. */
+static inline void set_end(struct settings *settings, bool alice,
+			   uint64_t blocks, const char *block,
+			   const char *preset, const char *const *figures)
+{
+	settings_default(settings);
+	settings->alice = alice;
+	settings->listens = !alice;
+	settings->dry_run = true;
+	settings->pace = 0;
+	settings->blocks = blocks;
+	if (model_preset(&settings->model, preset))
+		errx(1, "%s", preset);
+	for (; *figures; figures += 2)
+		set_figure(settings, figures[0], figures[1]);
+	set_figure(settings, "block", block);
+	snprintf(settings->address, sizeof(settings->address), "%s/socket",
+		 folder);
+	snprintf(settings->key_file, sizeof(settings->key_file), "%s/%d",
+		 folder, alice);
+}
+
+#define BOOT_MOST 32768
+
+/* A bootstrap key of @size bytes, the same in both files. */
+static inline void write_keys(size_t size)
+{
+	static uint8_t key[BOOT_MOST];
+	char path[64];
+	int end, fd;
+
+	RAND_bytes(key, sizeof(key));
+	for (end = 0; end < 2; end++) {
+		snprintf(path, sizeof(path), "%s/%d", folder, end);
+		fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+		if (fd < 0 || write(fd, key, size) != (ssize_t)size)
+			err(1, "%s", path);
+		close(fd);
+	}
+	explicit_bzero(key, sizeof(key));
+}
+
+/* A process, which does not outlive this one: @blocks blocks of @block bits; 0: no end. Its
+ * exit status is 0 if all of them gave key, 2 if none did, 3 if some. */
+static inline pid_t start_end(bool alice, const char *block, uint64_t blocks)
+{
+	static struct settings settings;
+	static struct stats stats;
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	set_end(&settings, alice, blocks, block, "bb84-fibre-50km", fast_bb84);
+	if (stats_init(&stats, &settings.model, alice, "pair",
+		       settings.recon) ||
+	    link_run(&settings, &stats) || stats.blocks < blocks)
+		_exit(1);
+	_exit(!stats.key_bits ? 2 : !stats.dropped ? 0 : 3);
+}
+
+#endif
