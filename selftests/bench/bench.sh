@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # memory: 3072
-# timeout: 1800
+# timeout: 3600
 #
 # Speed, as ratios: everything is measured against its alternative in one
 # guest, in turns, and the best of the turns counts, since what disturbs a
