@@ -54,7 +54,7 @@ libraries()
 	config)	echo -lcrypto ;;
 	link_config)
 		echo -lm ;;
-	talk)	echo -lgf2x -lfftw3 -lcrypto -lm -lpthread ;;
+	talk)	echo -lfftw3f -lcrypto -lm -lpthread ;;
 	esac
 }
 
