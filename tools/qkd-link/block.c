@@ -603,6 +603,8 @@ static const char *error_text(int err)
 		return "it was ended";
 	case -ENOMEM:
 		return "out of memory";
+	case -ERANGE:
+		return "amplification could not be computed exactly: its seed has a pattern";
 	default:
 		return "the connection was lost";
 	}

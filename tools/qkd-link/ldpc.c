@@ -68,15 +68,20 @@ static unsigned int first_rows(double qber, size_t size, size_t lift)
 	double rows, efficiency;
 
 	qber = fmax(0.001, fmin(qber, 0.5));
-	efficiency = 1.14 + 0.0012 / qber + 1 / sqrt(size * qber);
+	efficiency = 1.15 + 0.0006 / qber + 1 / sqrt(size * qber);
 	rows = ceil(efficiency * entropy(qber) * size / lift);
 	return fmax(8, fmin(rows, LDPC_FIRST));
 }
 
-/* Rows that have been told after a stage: each tells twice as many more as that before. */
+/* Rows that have been told after a stage: each tells twice as many more as that before,
+ * the last one all that there may be, which is cheaper than to lose the frame.
+ */
 static unsigned int rows_after(const struct ldpc_code *code, unsigned int stage)
 {
-	return code->first + (code->first + 19) / 20 * ((1u << stage) - 1);
+	unsigned int rows =
+		code->first + (code->first + 13) / 20 * ((1u << stage) - 1);
+
+	return rows < LDPC_ROWS ? rows : LDPC_ROWS;
 }
 
 /* ---- frames ---- */
@@ -396,7 +401,7 @@ static int stages(struct run *run)
 
 	for (stage = 0; !err && run->open && stage < STAGES; stage++) {
 		to = rows_after(&run->code, stage);
-		if (to > LDPC_ROWS)
+		if (to == from)
 			break;
 		ldpc_split(&run->code, to);
 		run->result->leaked += run->open * (to - from) * run->code.lift;

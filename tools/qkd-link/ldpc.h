@@ -13,7 +13,7 @@ int ldpc(bool alice, struct talk *talk, struct bits *key, double qber,
 
 #define LDPC_LEAST 4096 /* bits; shorter keys go by Cascade */
 #define LDPC_COLUMNS 256 /* of the base matrix, at most */
-#define LDPC_ROWS 176 /* at most, extensions included */
+#define LDPC_ROWS 240 /* at most, extensions included */
 #define LDPC_FIRST 150 /* rows that are told at once, at most */
 #define LDPC_LIFT 256 /* at most; a multiple of 64 */
 
@@ -37,6 +37,7 @@ struct ldpc_edge {
  * @weight: its ones
  * @edges: of all rows
  * @scale: 16ths of what min-sum says that the decoder believes
+ * @offset: ... less so many 16ths, at first; a quarter of it goes with each iteration
  * @channel: what it believes of a bit before: no error
  */
 struct ldpc_code {
@@ -46,10 +47,11 @@ struct ldpc_code {
 	unsigned int rows;
 	unsigned int edges;
 	unsigned int scale;
+	int offset;
 	int8_t channel;
 	unsigned int start[LDPC_ROWS];
 	unsigned int weight[LDPC_ROWS];
-	struct ldpc_edge edge[LDPC_ROWS * LDPC_COLUMNS];
+	struct ldpc_edge edge[LDPC_FIRST * LDPC_COLUMNS];
 };
 
 /* Makes the code that its first three members ask for. -ENOMEM. */

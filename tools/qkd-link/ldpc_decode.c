@@ -45,6 +45,7 @@ struct row {
  * @in: per edge of a row, from bit to check
  * @turn: per edge, rotation since the last row that used this column
  * @left: per column, rotation in which the last row leaves it
+ * @offset: 16ths that are taken off what checks say, in this iteration
  */
 struct ldpc_decoder {
 	const struct ldpc_code *code;
@@ -56,6 +57,7 @@ struct ldpc_decoder {
 	uint16_t left[LDPC_COLUMNS];
 	uint16_t *turn;
 	int8_t *message;
+	int offset;
 };
 
 int ldpc_decoder_new(struct ldpc_decoder **decoder,
@@ -172,17 +174,19 @@ CLONES static void scatter(const struct row *restrict row,
 		}
 }
 
-/* The usual correction of min-sum, which promises too much. */
-static void normalize(const int8_t *in, int8_t *out, size_t lift,
-		      unsigned int scale)
+/* The usual corrections of min-sum, which promises too much. */
+CLONES static void normalize(const int8_t *restrict in, int8_t *restrict out,
+			     size_t lift, int16_t scale, int16_t offset)
 {
-	size_t k;
+	size_t i, k;
 
-	for (k = 0; k < lift; k++) {
-		int8_t value = in[k] * scale / 16;
+	for (i = 0; i < lift; i += LANES)
+		for (k = i; k < i + LANES; k++) {
+			int16_t value = in[k] * scale - offset;
 
-		out[k] = value > MESSAGE ? MESSAGE : value;
-	}
+			value = value < 0 ? 0 : value >> 4;
+			out[k] = value > MESSAGE ? MESSAGE : value;
+		}
 }
 
 /* A row of the base matrix. True: what was believed before fits the syndrome. */
@@ -201,8 +205,8 @@ static bool layer(struct ldpc_decoder *d, unsigned int index)
 	for (i = first; i < last; i++)
 		gather(&d->row, d->belief[code->edge[i].column] + d->turn[i],
 		       d->message + i * lift, d->in[i - first], lift);
-	normalize(d->row.least, least, lift, code->scale);
-	normalize(d->row.next, next, lift, code->scale);
+	normalize(d->row.least, least, lift, code->scale, d->offset);
+	normalize(d->row.next, next, lift, code->scale, d->offset);
 	for (i = first; i < last; i++)
 		scatter(&d->row, least, next, d->belief[code->edge[i].column],
 			d->message + i * lift, d->in[i - first], lift);
@@ -277,7 +281,9 @@ bool ldpc_decode(struct ldpc_decoder *decoder, const uint64_t *syndrome,
 
 	turn_all(decoder);
 	start(decoder, syndrome, size);
-	for (i = 0; i < ITERATIONS; i++) {
+	decoder->offset = decoder->code->offset;
+	for (i = 0; i < ITERATIONS;
+	     i++, decoder->offset -= decoder->offset / 4) {
 		good = true;
 		for (row = 0; row < decoder->rows; row++)
 			good &= layer(decoder, row);
