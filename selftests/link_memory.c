@@ -211,7 +211,7 @@ static bool leaves_nothing(const char *preset, enum recon recon,
 	return good;
 }
 
-/* ---- What is there is found, and what a hash was told last is not ---- */
+/* ---- What is there is found ---- */
 
 static bool finds(void)
 {
@@ -238,27 +238,6 @@ static bool finds(void)
 	return good;
 }
 
-/* A key of which 7 bytes are behind the last whole block of the hash, with its length. */
-static bool hash_forgets(void)
-{
-	uint8_t seed[VERIFY_SEED] = { 1 }, tag[VERIFY_TAG];
-	uint64_t masked;
-	struct bits key;
-	bool found;
-	int err;
-
-	if (bits_init(&key, 8 * (16 * 9 + 7)))
-		return false;
-	RAND_bytes((uint8_t *)key.word, key.count / 8);
-	/* 7 bytes of key, and the first of 8 of the length, which is 0 */
-	memcpy(&masked, (uint8_t *)key.word + 16 * 9, sizeof(masked));
-	masked = (masked & (UINT64_MAX >> 8)) ^ MASK;
-	err = __real_verify_hash(&key, seed, tag);
-	bits_free(&key);
-	found = is_in_memory(masked);
-	return !err && !found;
-}
-
 /* All clicks that say something are key: their array is one of its bits. */
 static const char *const b92[] = {
 	"efficiency", "90%",	      "dark", "0",	    "afterpulse",
@@ -280,11 +259,9 @@ int main(void)
 
 	if (!mkdtemp(folder))
 		err(1, "mkdtemp");
-	printf("TAP version 13\n1..5\n");
+	printf("TAP version 13\n1..4\n");
 	say(finds(), "what is in memory is found, what was wiped is not", &n,
 	    &failed);
-	say(hash_forgets(), "the hash of verification forgets what it was told",
-	    &n, &failed);
 	say(leaves_nothing("bb84-fibre-50km", RECON_CASCADE, "100000",
 			   fast_bb84),
 	    "bb84, Cascade: nothing is left of any key", &n, &failed);

@@ -7,9 +7,7 @@
 
 #include "wc.h"
 
-/* Not a key: OpenSSL's context forgets the one before when it gets another. What it keeps of
- * a message whose end is no whole block it forgets for as much of another.
- */
+/* Not a key: OpenSSL's context forgets the one before when it gets another. */
 static const uint8_t none[WC_KEY];
 
 int wc_tag(const uint8_t key[WC_KEY], const void *head, size_t head_size,
@@ -25,8 +23,8 @@ int wc_tag(const uint8_t key[WC_KEY], const void *head, size_t head_size,
 	    (!body_size || EVP_MAC_update(ctx, body, body_size)) &&
 	    EVP_MAC_final(ctx, tag, &size, WC_TAG) && size == WC_TAG)
 		err = 0;
-	if (ctx && EVP_MAC_init(ctx, none, sizeof(none), NULL))
-		EVP_MAC_update(ctx, none, WC_TAG - 1);
+	if (ctx)
+		EVP_MAC_init(ctx, none, sizeof(none), NULL);
 	EVP_MAC_CTX_free(ctx);
 	EVP_MAC_free(mac);
 	return err;
