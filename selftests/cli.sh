@@ -836,7 +836,7 @@ link_completion()
 	completes 'nu1= nu2=' qkd-link bob set nu && completes '' qkd-link bob set nu1 = &&
 	completes 'cow cow-variant' qkd-link bob set protocol = c &&
 	completes 'fibre free-space satellite terahertz' qkd-link bob set medium = &&
-	completes "$PWD/short" qkd-link bob key-file "$PWD/sho"
+	completes "$PWD/short $PWD/shorter" qkd-link bob key-file "$PWD/sho"
 }
 
 abbreviations()
