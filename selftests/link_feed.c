@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What can get lost while two ends of qkd-link feed a user link: each message, and either
- * end before each message, behind it, and before each write to the kernel. Whatever it
+ * What can get lost while two ends of qkd-link feed a user link: each message, each write
+ * to the kernel, and either end before each message, behind it, and before each write. Whatever it
  * was, what the tx end has the rx end has, too, and it is the same; and the next key goes in at
  * both ends at the same offsets.
  */
@@ -27,7 +27,7 @@
 #define BOOT 32768
 #define PAD_CAPACITY (4 << 20)
 #define KEY_CAPACITY (1 << 20)
-#define PATIENCE 300 /* ms, for a message that was lost */
+#define PATIENCE 2000 /* ms, for a message that was lost */
 #define TRIES 4 /* until the ends are at the same offsets again */
 
 enum { ALICE, BOB, ENDS };
@@ -35,6 +35,7 @@ enum { ALICE, BOB, ENDS };
 enum fault {
 	NONE,
 	LOST, /* a message */
+	REFUSED, /* a write, by the kernel */
 	BEFORE, /* a message, the end dies */
 	AFTER,
 	WRITING, /* before a write to the kernel, the end dies */
@@ -78,6 +79,11 @@ int __real_qkd_node_supply(int fd, const struct qkd_block *block,
 int __wrap_qkd_node_supply(int fd, const struct qkd_block *block,
 			   const void *bytes, const uint8_t *s);
 
+static bool is_of_writes(enum fault fault)
+{
+	return fault == REFUSED || fault == WRITING;
+}
+
 static bool is_now(struct end *end)
 {
 	if (end->fault == NONE || end->fired || end->done++ != end->step)
@@ -101,7 +107,7 @@ int __wrap_talk_send(struct talk *talk, enum talk_type type, const void *data,
 
 	if (end->dead)
 		return -EPIPE;
-	if (end->fault == WRITING || !is_now(end))
+	if (is_of_writes(end->fault) || !is_now(end))
 		return __real_talk_send(talk, type, data, size);
 	if (end->fault == BEFORE)
 		return die(end);
@@ -125,8 +131,11 @@ int __wrap_qkd_node_supply(int fd, const struct qkd_block *block,
 {
 	struct end *end = self_end;
 
-	if (!end->dead && end->fault == WRITING && is_now(end))
+	if (!end->dead && is_of_writes(end->fault) && is_now(end)) {
+		if (end->fault == REFUSED)
+			return -EAGAIN;
 		die(end);
+	}
 	return end->dead ? -EAGAIN :
 			   __real_qkd_node_supply(fd, block, bytes, s);
 }
@@ -372,7 +381,7 @@ static int goes_wrong(FIXTURE_DATA(ends) * self, int at, enum fault fault,
 		return -1;
 	if (!end->fired)
 		return 1;
-	if (fault != LOST) {
+	if (fault > REFUSED) {
 		stop(self->end);
 		if (start(self->end))
 			return -1;
@@ -411,6 +420,12 @@ TEST_F(ends, message_lost)
 	EXPECT_LE(3 + 2, at_each_step(self, LOST));
 }
 
+/* An eighth of the key is a piece, as each end writes it. */
+TEST_F(ends, write_refused)
+{
+	EXPECT_LE(2 * 7, at_each_step(self, REFUSED));
+}
+
 TEST_F(ends, killed_before_message)
 {
 	EXPECT_LE(3 + 2, at_each_step(self, BEFORE));
@@ -421,7 +436,6 @@ TEST_F(ends, killed_after_message)
 	EXPECT_LE(3 + 2, at_each_step(self, AFTER));
 }
 
-/* An eighth of the key is a piece, as each end writes it. */
 TEST_F(ends, killed_before_write)
 {
 	EXPECT_LE(2 * 7, at_each_step(self, WRITING));
