@@ -361,8 +361,9 @@ def test_spent():
     bootstrap()
     two = [End(name, 'alice', 'connect', FAST, key='a') for name in 'cd']
     try:
-        until(lambda: None in [end.process.poll() for end in two] and
-              1 in [end.process.poll() for end in two], 'one of two goes on', 60)
+        # 2: it began when there was no file any more
+        until(lambda: {end.process.poll() for end in two} in ({None, 1}, {None, 2}),
+              'one of two goes on', 60)
     finally:
         for end in two:
             end.process.kill()
