@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "../lib/etsi004/etsi004.h"
+#include "damage.h"
 #include "etsi014_traces.h"
 
 #pragma GCC diagnostic ignored "-Wsign-compare"
@@ -447,14 +448,6 @@ TEST(metadata)
 			  answer.metadata.has_hops ? answer.metadata.hops : -1);
 		etsi004_answer_free(&answer);
 	}
-}
-
-static size_t scaled(size_t n)
-{
-	const char *scale = getenv("QKD_SCALE");
-
-	n = n * (scale ? atoi(scale) : 100) / 100;
-	return n ?: 1;
 }
 
 /* What came was damaged a little; what is made of it is whole or nothing. */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../lib/etsi014/etsi014.h"
+#include "damage.h"
 #include "etsi014_traces.h"
 
 #pragma GCC diagnostic ignored "-Wsign-compare"
@@ -471,34 +472,7 @@ TEST(errors)
 	EXPECT_GT(ETSI014_TEXT_LEN, strlen(answer.text));
 }
 
-static size_t scaled(size_t n)
-{
-	const char *scale = getenv("QKD_SCALE");
-
-	n = n * (scale ? atoi(scale) : 100) / 100;
-	return n ?: 1;
-}
-
-static size_t damage(char *body, size_t length, unsigned int *seed)
-{
-	static const char likely[] = "{}[]\",:\\0-9eu=+/\n\xff";
-	size_t at = rand_r(seed) % length;
-
-	switch (rand_r(seed) % 4) {
-	case 0:
-		body[at] = rand_r(seed);
-		break;
-	case 1:
-		body[at] = likely[rand_r(seed) % sizeof(likely)];
-		break;
-	case 2:
-		return at ?: 1;
-	default:
-		memmove(body + at, body + at + 1, length - at - 1);
-		return length - 1 ?: 1;
-	}
-	return length;
-}
+static const char likely[] = "{}[]\",:\\0-9eu=+/\n\xff";
 
 /* What came was damaged a little; what is made of it is whole or nothing. */
 TEST(damaged)
@@ -528,7 +502,8 @@ TEST(damaged)
 		body = malloc(length); /* no NUL, so that the end is the end */
 		memcpy(body, cases[which].body, length);
 		for (times = 1 + rand_r(&seed) % 3; times; times--)
-			length = damage(body, length, &seed);
+			length = damage(body, length, likely, sizeof(likely),
+					&seed);
 		err = etsi014_parse(cases[which].request, cases[which].code,
 				    body, length, &answer);
 		free(body);
