@@ -2,24 +2,25 @@
 /*
  * Mb/s of verification and privacy amplification, in processor time of one core:
  * link_amplify [MB...] for keys of so many million bits; else 1, 16 and 128.
- * Published for 128 Mb: 71.16, 54.08 and 39.15 Mb/s at ratios .125, .25 and .375
- * (Sci. Rep. 9, 15733).
  */
-#include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <openssl/rand.h>
 
 #include <qkd-link/amplify.h>
 
-static double now(void)
-{
-	struct timespec time;
+#include "link_bench.h"
 
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-	return time.tv_sec + 1e-9 * time.tv_nsec;
-}
+/* Of the final key from one of the sifted key; the figures are for @count bits. */
+static const struct ratio {
+	double ratio;
+	size_t count;
+	struct published published;
+} ratios[] = {
+	{ .125, 128000000, { 71.16, "Sci. Rep. 9, 15733" } },
+	{ .25, 128000000, { 54.08, "Sci. Rep. 9, 15733" } },
+	{ .375, 128000000, { 39.15, "Sci. Rep. 9, 15733" } },
+};
 
 static int draw(struct bits *bits, size_t count)
 {
@@ -36,29 +37,30 @@ static int draw(struct bits *bits, size_t count)
 static int verification(const struct bits *key)
 {
 	uint8_t seed[VERIFY_SEED] = { 1 }, tag[VERIFY_TAG];
-	double begin = now();
+	double begin = bench_seconds();
 
 	if (verify_hash(key, seed, tag))
 		return -1;
-	printf("verification %zu Mb: %.0f Mb/s\n", key->count / 1000000,
-	       key->count / (now() - begin) / 1e6);
+	printf("verification %zu Mb: ", key->count / 1000000);
+	bench_end(key->count / (bench_seconds() - begin) / 1e6, "Mb/s", NULL);
 	return 0;
 }
 
-static int amplification(const struct bits *key, double ratio)
+static int amplification(const struct bits *key, const struct ratio *ratio)
 {
-	size_t out_bits = ratio * key->count;
+	size_t out_bits = ratio->ratio * key->count;
 	struct bits seed = { 0 }, out;
 	double begin;
 	int err = draw(&seed, amplify_seed_bits(key->count, out_bits));
 
-	begin = now();
+	begin = bench_seconds();
 	err = err ?: amplify(key, &seed, out_bits, &out);
 	if (!err) {
-		printf("amplification %zu Mb, ratio %.3f: %.2f Mb/s\n",
-		       key->count / 1000000, ratio,
-		       key->count / (now() - begin) / 1e6);
-		fflush(stdout);
+		printf("amplification %zu Mb, ratio %.3f: ",
+		       key->count / 1000000, ratio->ratio);
+		bench_end(key->count / (bench_seconds() - begin) / 1e6, "Mb/s",
+			  key->count == ratio->count ? &ratio->published :
+						       NULL);
 		bits_free(&out);
 	}
 	bits_free(&seed);
@@ -67,13 +69,12 @@ static int amplification(const struct bits *key, double ratio)
 
 static int measure(size_t count)
 {
-	static const double ratios[] = { .125, .25, .375 };
 	struct bits key = { 0 };
 	size_t i;
 	int err = draw(&key, count) ?: verification(&key);
 
 	for (i = 0; !err && i < sizeof(ratios) / sizeof(*ratios); i++)
-		err = amplification(&key, ratios[i]);
+		err = amplification(&key, &ratios[i]);
 	bits_free(&key);
 	return err;
 }

@@ -4,12 +4,14 @@
  * end by itself, and the efficiency f.
  */
 #include "../link_ends.h"
+#include "link_bench.h"
 
 #define BITS ((size_t)1 << 20)
 #define BEST_OF 5 /* the machine has other things to do, too */
 
 static void one(enum recon recon, double qber)
 {
+	static const struct published published = { 55, TOSHIBA };
 	double cpu[2] = { INFINITY, INFINITY }, leaked = 0, least = 0;
 	unsigned int i, j, messages = 0, failed = 0;
 
@@ -34,10 +36,10 @@ static void one(enum recon recon, double qber)
 		failed += end[0].result.failed;
 		free_keys(end);
 	}
-	printf("%-7s QBER %.0f %%: f %.3f, Alice %.1f Mb/s, Bob %.1f Mb/s, %.0f messages per %zu bits, %u frames failed\n",
+	printf("%-7s QBER %.0f %%: f %.3f, %.0f messages per %zu bits, %u frames failed, Alice %.1f Mb/s, Bob ",
 	       recon_name(recon), 100 * qber, leaked / least,
-	       BITS / cpu[0] / 1e6, BITS / cpu[1] / 1e6,
-	       (double)messages / BEST_OF, BITS, failed);
+	       (double)messages / BEST_OF, BITS, failed, BITS / cpu[0] / 1e6);
+	bench_end(BITS / cpu[1] / 1e6, "Mb/s", &published);
 }
 
 int main(void)
