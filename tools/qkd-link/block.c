@@ -26,6 +26,7 @@
 #include "../common/log.h"
 #include "amplify.h"
 #include "end.h"
+#include "stack.h"
 
 #define TRAINS 8 /* of a block, about; more ... */
 #define TRAIN_BITS (1 << 20) /* if one has more than so many bits, ... */
@@ -641,6 +642,7 @@ int block_run(struct end *end)
 		receiver_drop(end->receiver);
 	bits_free(&block.sifted.key);
 	kme_secret_free(block.out, block.out_size);
+	stack_wipe();
 	stats_block(end->stats, &block.stat);
 	end->ended++;
 	return err < 0 ? err : 0;

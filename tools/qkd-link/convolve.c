@@ -127,33 +127,6 @@ static void wipe(void *memory, size_t size)
 	free(memory);
 }
 
-void convolve_free(struct convolve *convolve)
-{
-	size_t all, rows, columns;
-
-	if (!convolve)
-		return;
-	rows = convolve->rows;
-	columns = convolve->columns;
-	all = columns / TILE * convolve->tile * sizeof(struct number);
-	wipe(convolve->a, all);
-	wipe(convolve->b, all);
-	wipe(convolve->sum, all);
-	wipe(convolve->batch, BATCH * rows * sizeof(struct number));
-	wipe(convolve->row_a, columns * sizeof(struct number));
-	wipe(convolve->row_b, columns * sizeof(struct number));
-	wipe(convolve->low, rows * sizeof(*convolve->low));
-	wipe(convolve->high, rows * sizeof(*convolve->high));
-	free(convolve->weight);
-	free(convolve->turn);
-	free(convolve->worst);
-	fftwf_destroy_plan(convolve->column_there);
-	fftwf_destroy_plan(convolve->column_back);
-	fftwf_destroy_plan(convolve->row_there);
-	fftwf_destroy_plan(convolve->row_back);
-	free(convolve);
-}
-
 static inline struct number product(struct number a, struct number b)
 {
 	return (struct number){ a.re * b.re - a.im * b.im,
@@ -174,6 +147,52 @@ static fftwf_plan plan(struct number *numbers, size_t count, int sign)
 	fftwf_complex *in = (fftwf_complex *)numbers;
 
 	return fftwf_plan_dft_1d(count, in, in, sign, FFTW_ESTIMATE);
+}
+
+static void transform(fftwf_plan plan, struct number *numbers)
+{
+	fftwf_execute_dft(plan, (fftwf_complex *)numbers,
+			  (fftwf_complex *)numbers);
+}
+
+/* FFTW has buffers of its own, and frees them as they are: zeros go through them. */
+static void wipe_buffers(struct convolve *c)
+{
+	memset(c->batch, 0, c->rows * sizeof(*c->batch));
+	memset(c->row_a, 0, c->columns * sizeof(*c->row_a));
+	transform(c->column_there, c->batch);
+	transform(c->column_back, c->batch);
+	transform(c->row_there, c->row_a);
+	transform(c->row_back, c->row_a);
+}
+
+void convolve_free(struct convolve *convolve)
+{
+	size_t all, rows, columns;
+
+	if (!convolve)
+		return;
+	if (!convolve->empty)
+		wipe_buffers(convolve);
+	rows = convolve->rows;
+	columns = convolve->columns;
+	all = columns / TILE * convolve->tile * sizeof(struct number);
+	wipe(convolve->a, all);
+	wipe(convolve->b, all);
+	wipe(convolve->sum, all);
+	wipe(convolve->batch, BATCH * rows * sizeof(struct number));
+	wipe(convolve->row_a, columns * sizeof(struct number));
+	wipe(convolve->row_b, columns * sizeof(struct number));
+	wipe(convolve->low, rows * sizeof(*convolve->low));
+	wipe(convolve->high, rows * sizeof(*convolve->high));
+	wipe(convolve->worst, rows * sizeof(*convolve->worst));
+	free(convolve->weight);
+	free(convolve->turn);
+	fftwf_destroy_plan(convolve->column_there);
+	fftwf_destroy_plan(convolve->column_back);
+	fftwf_destroy_plan(convolve->row_there);
+	fftwf_destroy_plan(convolve->row_back);
+	wipe(convolve, sizeof(*convolve));
 }
 
 static int allocate(struct convolve *c)
@@ -287,12 +306,6 @@ static void load(struct number *restrict batch,
 		for (j = 0; j < BATCH; j++)
 			batch[j * rows + i] = tile[j];
 	}
-}
-
-static void transform(fftwf_plan plan, struct number *numbers)
-{
-	fftwf_execute_dft(plan, (fftwf_complex *)numbers,
-			  (fftwf_complex *)numbers);
 }
 
 /* Columns @at to @at + BATCH - 1 of a tile. */
