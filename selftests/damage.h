@@ -6,14 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How many of @n, which is the full amount; at least one. */
-static inline size_t scaled(size_t n)
-{
-	const char *scale = getenv("QKD_SCALE");
-
-	n = n * (scale ? atoi(scale) : 100) / 100;
-	return n ?: 1;
-}
+#include "scaled.h"
 
 /* One byte is another, or gone, or the rest is. @likely: bytes that mean something, of
  * which the last may be 0. Returns the new length.

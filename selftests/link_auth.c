@@ -195,6 +195,28 @@ TEST_F(pair, each_byte)
 	close(from_alice[1]);
 }
 
+/* What is seen of a first message before there is an end that hears it. */
+TEST_F(pair, begins)
+{
+	uint8_t wire[512];
+	ssize_t size, i;
+	int fd[2];
+
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, fd));
+	talk_attach(self->alice, fd[0]);
+	size = intercept(self->alice, fd[1], wire);
+	ASSERT_LT(4 + WC_TAG, size);
+	for (i = 0; i < size; i++)
+		EXPECT_EQ(0, talk_begins(wire, i));
+	EXPECT_EQ(1, talk_begins(wire, size));
+	EXPECT_EQ(1, talk_begins(wire, sizeof(wire)));
+	wire[13] = 1; /* of its length */
+	EXPECT_EQ(-EBADMSG, talk_begins(wire, size));
+	wire[0]++;
+	EXPECT_EQ(-EBADMSG, talk_begins(wire, 1));
+	close(fd[1]);
+}
+
 /* What one end said over a connection, and Eve has kept, is nothing over the next; nor is
  * what she sends back to who said it.
  */

@@ -15,6 +15,7 @@
 #include "qkd-link/proof.h"
 
 #include "kselftest.h"
+#include "scaled.h"
 
 #define SIFTED 400000 /* bits, at full scale */
 #define TRAIN 4000000 /* pulses */
@@ -539,11 +540,10 @@ static uint64_t compare_key(const struct model *model, const struct expected *e,
 
 static uint64_t pulses_for(const struct model *model, const struct state *state)
 {
-	const char *scale = getenv("QKD_SCALE");
 	struct expected e;
 
 	rate_expected(model, state, &e);
-	return SIFTED * (scale ? atof(scale) / 100 : 1) / e.sifted;
+	return SIFTED * scale_percent() / 100 / e.sifted;
 }
 
 /**

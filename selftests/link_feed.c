@@ -17,6 +17,7 @@
 #include <qkd/qkd.h>
 
 #include "qkd-link/feed.h"
+#include "link_wrap.h"
 
 #pragma GCC diagnostic ignored "-Wsign-compare"
 #include "kselftest_harness.h"
@@ -66,14 +67,6 @@ struct end {
 static const char *const names[ENDS] = { "feeda", "feedb" };
 static __thread struct end *self_end; /* whose thread this is */
 
-int __real_talk_send(struct talk *talk, enum talk_type type, const void *data,
-		     size_t size);
-int __wrap_talk_send(struct talk *talk, enum talk_type type, const void *data,
-		     size_t size);
-int __real_talk_recv(struct talk *talk, enum talk_type type,
-		     struct buffer *message, int ms);
-int __wrap_talk_recv(struct talk *talk, enum talk_type type,
-		     struct buffer *message, int ms);
 int __real_qkd_node_supply(int fd, const struct qkd_block *block,
 			   const void *bytes, const uint8_t *s);
 int __wrap_qkd_node_supply(int fd, const struct qkd_block *block,

@@ -96,4 +96,42 @@ static inline pid_t start_end(bool alice, const char *block, uint64_t blocks)
 	_exit(!stats.key_bits ? 2 : !stats.dropped ? 0 : 3);
 }
 
+/* Waits for both; they end with that status. */
+static inline bool both_end(const pid_t pid[2], int status)
+{
+	int got[2] = { 0 }, end;
+
+	for (end = 0; end < 2; end++)
+		waitpid(pid[end], &got[end], 0);
+	printf("# exit status %d, %d\n", WEXITSTATUS(got[0]),
+	       WEXITSTATUS(got[1]));
+	return WIFEXITED(got[0]) && WEXITSTATUS(got[0]) == status &&
+	       WIFEXITED(got[1]) && WEXITSTATUS(got[1]) == status;
+}
+
+struct pair_case {
+	const char *what;
+	bool (*is_so)(void);
+};
+
+/* Returns what to exit with. */
+static inline int run_cases(const struct pair_case *cases, size_t n)
+{
+	size_t i, failed = 0;
+
+	if (!mkdtemp(folder))
+		err(1, "mkdtemp");
+	printf("TAP version 13\n1..%zu\n", n);
+	for (i = 0; i < n; i++) {
+		bool good = cases[i].is_so();
+
+		printf("%sok %zu - %s\n", good ? "" : "not ", i + 1,
+		       cases[i].what);
+		fflush(stdout);
+		failed += !good;
+	}
+	rmdir(folder);
+	return failed != 0;
+}
+
 #endif

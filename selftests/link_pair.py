@@ -422,6 +422,27 @@ def test_drained():
         until(lambda: alice.metric('blocks_total') > count, 'blocks again', 60)
 
 
+def goes(alice, bob):
+    """Alice's end is gone, and Bob has a new key."""
+    alice.process.kill()
+    alice.process.wait()
+    key = bootstrap()
+    bob.process.send_signal(signal.SIGHUP)
+    until(lambda: bob.said('a new bootstrap key was taken'), 'bob takes it', 60)
+    return key
+
+
+@contextlib.contextmanager
+def another(words=FAST):
+    """An end of Alice's that begins anew."""
+    other = End('a', 'alice', 'connect', words)
+    try:
+        yield other
+    finally:
+        other.process.kill()
+        other.process.wait()
+
+
 def test_lost():
     """an end that goes and comes again with a new key, and strangers who call"""
     with pair() as (alice, bob):
@@ -430,17 +451,62 @@ def test_lost():
             with socket.socket(socket.AF_UNIX) as stranger:
                 stranger.connect(path('link'))
                 stranger.sendall(text)
-        alice.process.kill()
-        alice.process.wait()
-        bootstrap()
-        bob.process.send_signal(signal.SIGHUP)
-        until(lambda: bob.said('a new bootstrap key was taken'), 'bob takes it', 60)
-        other = End('a', 'alice', 'connect', FAST)
-        try:
+        goes(alice, bob)
+        with another() as other:
             until(lambda: other.metric('secret_bits_total'), 'key again', 60)
+
+
+class Crowd:
+    """Strangers who keep connections open, and come again and again."""
+
+    def __init__(self, pool):
+        head = b'QKDLINK' + bytes((1, HELLO, 0, 0, 0))
+        self.said = (
+            b'',
+            # a message that never ends, one that is too long, and one with a false tag
+            head,
+            head + b'\x03\xff\xff\xff' + bytes(40),
+            head + b'\0\0\1\0' + b'\0\0\0\3' + pool + pool + bytes(28 + 256 + 16))
+        self.count, self.open, self.over = 0, [], False
+        self.thread = threading.Thread(target=self.come, daemon=True)
+        self.thread.start()
+
+    def come(self):
+        while not self.over:
+            name = os.urandom(16)
+            for text in (b'qkdlinkT' + name + self.said[self.count % 4], b'qkdlinkL' + name):
+                one = socket.socket(socket.AF_UNIX)
+                self.open.append(one)
+                with contextlib.suppress(OSError):
+                    one.settimeout(1)
+                    one.connect(path('link'))
+                    one.sendall(text)
+            self.count += 1
+            while len(self.open) > 200:
+                self.open.pop(0).close()
+            time.sleep(0.02)
+
+    def go(self):
+        self.over = True
+        self.thread.join()
+        for one in self.open:
+            one.close()
+
+
+def test_strangers():
+    """strangers hold connections open, again and again: no key is used, and Alice joins"""
+    with pair() as (alice, bob):
+        crowd = Crowd(goes(alice, bob)[:4])
+        try:
+            until(lambda: bob.metric('bad_messages_total'), 'a false tag', 30)
+            equal(bob.metric('auth_key_used_bytes_total'), 0, 'key that they used')
+            with another() as other:
+                until(lambda: other.said('connected to the other end'), 'alice joins', 5)
+                until(lambda: other.metric('secret_bits_total'), 'key', 60)
         finally:
-            other.process.kill()
-            other.process.wait()
+            crowd.go()
+        equal(bob.said('not authentic'), 1, 'said of strangers')
+        return f'{crowd.count} strangers'
 
 
 def test_expected():
@@ -449,18 +515,10 @@ def test_expected():
     with pair(words, a=scene('0 intercept 0.2')) as (alice, bob):
         until(lambda: bob.metric('qber_ratio') > 0.02, 'errors', 60)
         before = bob.metric('qber_ratio')
-        alice.process.kill()
-        alice.process.wait()
-        bootstrap()
-        bob.process.send_signal(signal.SIGHUP)
-        until(lambda: bob.said('a new bootstrap key was taken'), 'bob takes it', 60)
-        other = End('a', 'alice', 'connect', words)
-        try:
+        goes(alice, bob)
+        with another(words) as other:
             until(lambda: 0 < other.metric('qber_ratio') < before / 2, 'blocks again', 60)
             until(lambda: other.metric('secret_bits_total'), 'key', 60)
-        finally:
-            other.process.kill()
-            other.process.wait()
 
 
 def test_differ():
@@ -476,12 +534,8 @@ def test_differ():
         alice.process.kill()
         alice.process.wait()
         bootstrap(names='a')
-        other = End('a', 'alice', 'connect', FAST)
-        try:
+        with another():
             until(lambda: bob.said('not authentic'), 'another key', 60)
-        finally:
-            other.process.kill()
-            other.process.wait()
 
 
 def refuses(text, *words, status=2):
@@ -574,6 +628,7 @@ if __name__ == '__main__':
     try:
         run([test_key, test_presets, test_eve, test_tampered, test_sifting, test_vanished,
              test_satellite, test_pace, test_bootstrap, test_spent, test_no_room, test_drained,
-             test_lost, test_expected, test_differ, test_words, test_configuration, test_table])
+             test_lost, test_strangers, test_expected, test_differ, test_words, test_configuration,
+             test_table])
     finally:
         shutil.rmtree(DIR)

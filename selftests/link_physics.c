@@ -20,6 +20,8 @@
 #include <qkd-link/photon.h>
 #include <qkd-link/proof.h>
 
+#include "scaled.h"
+
 static int failures;
 
 #define EXPECT(condition, ...)                         \
@@ -344,8 +346,7 @@ static void light_point(enum protocol protocol, int i, double clicks,
 
 static void light(const char *name)
 {
-	const char *scale = getenv("QKD_SCALE");
-	double clicks = 1e4 * (scale ? atof(scale) : 100), n;
+	double clicks = 1e4 * scale_percent(), n;
 	struct tally total = { .what = name };
 	enum protocol protocol;
 	int i;

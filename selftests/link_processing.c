@@ -7,6 +7,8 @@
 #include <malloc.h>
 
 #include "link_ends.h"
+#include "link_wrap.h"
+#include "scaled.h"
 
 /* What the harness makes of a test. */
 #pragma GCC diagnostic ignored "-Wsign-compare"
@@ -19,14 +21,6 @@
 
 #define BLOCKS 10000 /* at full scale, in all */
 #define BLOCK_BITS (1 << 17)
-
-static unsigned int scaled(unsigned int full)
-{
-	const char *scale = getenv("QKD_SCALE");
-	unsigned int part = full * (scale ? atoi(scale) : 100) / 100;
-
-	return part ? part : 1;
-}
 
 /* ---- what goes out of an end ---- */
 
@@ -57,11 +51,6 @@ struct tap {
 };
 
 static struct tap taps[2]; /* Alice's, Bob's */
-
-int __real_talk_send(struct talk *talk, enum talk_type type, const void *data,
-		     size_t size);
-int __wrap_talk_send(struct talk *talk, enum talk_type type, const void *data,
-		     size_t size);
 
 static size_t changed_size(enum change change, size_t size)
 {

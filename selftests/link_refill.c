@@ -5,8 +5,7 @@
  * work. The bootstrap key is so small that the ends would stop without them.
  */
 #include "link_pair.h"
-
-#include "qkd-link/talk.h"
+#include "link_wrap.h"
 
 #define BLOCK "100000"
 #define BLOCKS 40
@@ -18,14 +17,6 @@
 static bool loses;
 static bool refilled;
 
-int __real_talk_send(struct talk *talk, enum talk_type type, const void *data,
-		     size_t size);
-int __wrap_talk_send(struct talk *talk, enum talk_type type, const void *data,
-		     size_t size);
-int __real_talk_recv(struct talk *talk, enum talk_type type,
-		     struct buffer *message, int ms);
-int __wrap_talk_recv(struct talk *talk, enum talk_type type,
-		     struct buffer *message, int ms);
 int __real_talk_refill(struct talk *talk, const uint8_t *key, size_t size);
 int __wrap_talk_refill(struct talk *talk, const uint8_t *key, size_t size);
 
@@ -73,47 +64,40 @@ static pid_t start(bool alice, bool lost)
 /* All blocks end, with key in all of them, or in all but the one that was lost. */
 static bool goes_on(bool alice_loses, bool bob_loses)
 {
-	int want = alice_loses || bob_loses ? 3 : 0;
-	int got[2] = { 0 }, end;
 	pid_t pid[2];
+	bool good;
 
 	write_keys(BOOT);
 	pid[0] = start(false, bob_loses);
 	pid[1] = start(true, alice_loses);
 	alarm(LIMIT);
-	for (end = 0; end < 2; end++)
-		waitpid(pid[end], &got[end], 0);
+	good = both_end(pid, alice_loses || bob_loses ? 3 : 0);
 	alarm(0);
-	printf("# exit status %d, %d\n", WEXITSTATUS(got[0]),
-	       WEXITSTATUS(got[1]));
-	return WIFEXITED(got[0]) && WEXITSTATUS(got[0]) == want &&
-	       WIFEXITED(got[1]) && WEXITSTATUS(got[1]) == want;
+	return good;
 }
+
+static bool nothing_lost(void)
+{
+	return goes_on(false, false);
+}
+
+static bool bob_unaware(void)
+{
+	return goes_on(true, false);
+}
+
+static bool alice_unaware(void)
+{
+	return goes_on(false, true);
+}
+
+static const struct pair_case cases[] = {
+	{ "nothing is lost: refills carry the link", nothing_lost },
+	{ "Bob does not hear of a refill", bob_unaware },
+	{ "Alice does not hear that Bob has it", alice_unaware },
+};
 
 int main(void)
 {
-	static const struct {
-		bool alice;
-		bool bob;
-		const char *what;
-	} cases[] = {
-		{ false, false, "nothing is lost: refills carry the link" },
-		{ true, false, "Bob does not hear of a refill" },
-		{ false, true, "Alice does not hear that Bob has it" },
-	};
-	size_t i, n = sizeof(cases) / sizeof(cases[0]), failed = 0;
-
-	if (!mkdtemp(folder))
-		err(1, "mkdtemp");
-	printf("TAP version 13\n1..%zu\n", n);
-	for (i = 0; i < n; i++) {
-		bool good = goes_on(cases[i].alice, cases[i].bob);
-
-		printf("%sok %zu - %s\n", good ? "" : "not ", i + 1,
-		       cases[i].what);
-		fflush(stdout);
-		failed += !good;
-	}
-	rmdir(folder);
-	return failed != 0;
+	return run_cases(cases, sizeof(cases) / sizeof(cases[0]));
 }

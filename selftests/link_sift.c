@@ -13,6 +13,7 @@
 
 #include "qkd-link/photon.h"
 #include "qkd-link/scenario.h"
+#include "scaled.h"
 
 #pragma GCC diagnostic ignored "-Wsign-compare"
 #pragma GCC diagnostic ignored "-Wclobbered"
@@ -370,13 +371,11 @@ static void mutate(struct buffer *to, const struct buffer *from)
 
 TEST_F_TIMEOUT(light, mutated, 600)
 {
-	const char *scale = getenv("QKD_SCALE");
-	unsigned int i, refused = 0, n;
+	unsigned int i, refused = 0, n = scaled(MUTATIONS) + 1;
 	struct buffer bad = { 0 }, out = { 0 };
 	struct sifted sifted = { 0 };
 	struct emitter *emitter = self->emitter;
 
-	n = MUTATIONS * (scale ? atoi(scale) : 100) / 100 + 1;
 	srand(variant->preset + 1);
 	buffer_free(&self->train);
 	emitter_drop(emitter);

@@ -28,7 +28,6 @@ void __wrap_rate_secret(const struct model *model, const struct counts *counts,
 /* Both ends end with that status. */
 static bool ends_with(int bits, int status)
 {
-	int got[2] = { 0 }, end;
 	pid_t pid[2];
 
 	write_keys(BOOT_MOST);
@@ -36,38 +35,31 @@ static bool ends_with(int bits, int status)
 	too_many = bits;
 	pid[1] = start_end(true, BLOCK, BLOCKS);
 	too_many = 0;
-	for (end = 0; end < 2; end++)
-		waitpid(pid[end], &got[end], 0);
-	printf("# %d bits too many: exit status %d, %d\n", bits,
-	       WEXITSTATUS(got[0]), WEXITSTATUS(got[1]));
-	return WIFEXITED(got[0]) && WEXITSTATUS(got[0]) == status &&
-	       WIFEXITED(got[1]) && WEXITSTATUS(got[1]) == status;
+	return both_end(pid, status);
 }
+
+static bool alike(void)
+{
+	return ends_with(0, 0);
+}
+
+static bool eight_too_many(void)
+{
+	return ends_with(8, 2);
+}
+
+static bool all_kept(void)
+{
+	return ends_with(80000, 2);
+}
+
+static const struct pair_case cases[] = {
+	{ "two ends that count alike make key", alike },
+	{ "eight bits too many at one end: no key at either", eight_too_many },
+	{ "no privacy amplification at one end: the same", all_kept },
+};
 
 int main(void)
 {
-	static const struct {
-		int bits;
-		int status;
-		const char *what;
-	} cases[] = {
-		{ 0, 0, "two ends that count alike make key" },
-		{ 8, 2, "eight bits too many at one end: no key at either" },
-		{ 80000, 2, "no privacy amplification at one end: the same" },
-	};
-	size_t i, n = sizeof(cases) / sizeof(cases[0]), failed = 0;
-
-	if (!mkdtemp(folder))
-		err(1, "mkdtemp");
-	printf("TAP version 13\n1..%zu\n", n);
-	for (i = 0; i < n; i++) {
-		bool good = ends_with(cases[i].bits, cases[i].status);
-
-		printf("%sok %zu - %s\n", good ? "" : "not ", i + 1,
-		       cases[i].what);
-		fflush(stdout);
-		failed += !good;
-	}
-	rmdir(folder);
-	return failed != 0;
+	return run_cases(cases, sizeof(cases) / sizeof(cases[0]));
 }

@@ -134,15 +134,15 @@ int join_open(struct join *join, bool listens, const char *address)
 	return 0;
 }
 
-int join_meet(struct join *join, int ms)
+int join_meet(struct join *join, int ms, join_prove_fn prove, void *arg)
 {
 	(void)ms;
 	if (sockets[0] < 0)
 		return -EINTR;
-	join->talk = sockets[0];
+	wire_attach(&join->talk, sockets[0]);
 	join->light = sockets[1];
 	sockets[0] = -1;
-	return 0;
+	return prove(arg);
 }
 
 void join_part(struct join *join)

@@ -96,6 +96,29 @@ void emitter_record(struct emitter *emitter, uint64_t slot, unsigned int state,
 	emitter->records++;
 }
 
+static int emit_pulses(struct emitter *emitter, const uint64_t *slot,
+		       size_t count)
+{
+	struct choice choice[CHOICES];
+	unsigned int photons, state;
+	bool attacked;
+	size_t i;
+	int err = chooser_draw(&emitter->chooser, slot, count, choice);
+
+	for (i = 0; !err && i < count; i++) {
+		photons = eve_photons(&emitter->laws,
+				      emitter_kind(emitter, &choice[i]),
+				      &emitter->noise, &attacked);
+		if (!photons)
+			continue;
+		state = emitter->light->pulse(emitter, &choice[i], photons,
+					      attacked);
+		emitter_record(emitter, slot[i], state, photons);
+	}
+	OPENSSL_cleanse(choice, sizeof(choice));
+	return err;
+}
+
 /* The slots that may hold something, from @slot; returns how many. */
 static size_t next_slots(struct emitter *emitter, uint64_t *at,
 			 uint64_t slot[CHOICES])
@@ -125,7 +148,8 @@ static int emit(struct emitter *emitter)
 	while (!err && at < end) {
 		count = next_slots(emitter, &at, slot);
 		if (count)
-			err = emitter->light->emit(emitter, slot, count);
+			err = (emitter->light->emit ?:
+				       emit_pulses)(emitter, slot, count);
 	}
 	return err;
 }

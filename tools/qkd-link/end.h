@@ -38,6 +38,7 @@ struct pace {
  * @alarm: no key can be had, and why
  * @again: by the wall, when the next block may begin after one without key
  * @why: the last block was dropped for, that was said
+ * @said: for complain()
  */
 struct end {
 	const struct settings *set;
@@ -59,6 +60,7 @@ struct end {
 	const char *alarm;
 	double again;
 	const char *why;
+	unsigned int said;
 };
 
 /* ---- pace.c ---- */

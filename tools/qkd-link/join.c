@@ -23,10 +23,11 @@
 
 #include "../common/log.h"
 #include "join.h"
+#include "talk.h"
 
 #define PREAMBLE 24
 #define KIND 7 /* its byte that says T or L */
-#define GUESTS 8 /* that have not said what they want */
+#define GUESTS 64 /* that have not shown whose they are */
 #define GUEST_MS 5000 /* for that */
 #define SILENT_MS 20000 /* then a connection is lost */
 #define TRAIN_MAX (256 << 20)
@@ -236,7 +237,7 @@ int join_open(struct join *join, bool listens, const char *address)
 {
 	*join = (struct join){ .listens = listens };
 	snprintf(join->address, sizeof(join->address), "%s", address);
-	join->listener = join->talk = join->light = -1;
+	join->talk.fd = join->listener = join->light = -1;
 	if (!listens)
 		return 0;
 	join->listener = with_address(address, listen_at, 0);
@@ -254,29 +255,26 @@ static int call(struct join *join, int ms)
 	memcpy(text, magic, KIND);
 	if (RAND_bytes(text + KIND + 1, PREAMBLE - KIND - 1) != 1)
 		return -EIO;
-	join->talk = with_address(join->address, connect_to, ms);
-	if (join->talk < 0)
-		return join->talk;
+	join->talk.fd = with_address(join->address, connect_to, ms);
+	if (join->talk.fd < 0)
+		return join->talk.fd;
 	join->light = with_address(join->address, connect_to, ms);
 	if (join->light < 0)
 		return join->light;
 	text[KIND] = 'T';
-	err = send_all(join->talk, text, PREAMBLE, ms);
+	err = send_all(join->talk.fd, text, PREAMBLE, ms);
 	text[KIND] = 'L';
 	return err ?: send_all(join->light, text, PREAMBLE, ms);
 }
 
 /**
- * struct guest - a connection that has not said all of what it is
- * @fd: or -1
- * @got: bytes of @text
+ * struct guest - a connection that has not shown whose it is
+ * @wire: and what came over it: a preamble, and of T a first message
  * @until: it has time
  */
 struct guest {
-	int fd;
-	size_t got;
+	struct wire wire;
 	int64_t until;
-	uint8_t text[PREAMBLE];
 };
 
 static void let_in(const struct join *join, struct guest *guests)
@@ -289,33 +287,38 @@ static void let_in(const struct join *join, struct guest *guests)
 	if (fd < 0)
 		return;
 	for (i = 0; i < GUESTS; i++)
-		if (guests[i].fd < 0 ||
-		    (oldest->fd >= 0 && guests[i].until < oldest->until))
+		if (guests[i].wire.fd < 0 ||
+		    (oldest->wire.fd >= 0 && guests[i].until < oldest->until))
 			oldest = &guests[i];
-	close_fd(&oldest->fd);
+	wire_attach(&oldest->wire, fd);
 	tune(fd);
-	*oldest = (struct guest){ .fd = fd, .until = now() + GUEST_MS };
+	oldest->until = now() + GUEST_MS;
 }
 
-static bool is_whole(const struct guest *guest)
+/* 1: it has said all that it has to before it is answered; 0: more has to come. */
+static int has_said_all(const struct guest *guest)
 {
-	return guest->fd >= 0 && guest->got == PREAMBLE;
+	const uint8_t *in = guest->wire.in;
+	size_t size = guest->wire.size;
+
+	if (size < PREAMBLE)
+		return 0;
+	if (memcmp(in, magic, KIND))
+		return -EBADMSG;
+	if (in[KIND] == 'T')
+		return talk_begins(in + PREAMBLE, size - PREAMBLE);
+	return in[KIND] == 'L' && size == PREAMBLE ? 1 : -EBADMSG;
 }
 
 static void hear_out(struct guest *guest)
 {
-	ssize_t n;
+	int err;
 
-	if (is_whole(guest))
+	if (has_said_all(guest) > 0)
 		return;
-	n = recv(guest->fd, guest->text + guest->got, PREAMBLE - guest->got,
-		 MSG_DONTWAIT);
-	if (n > 0)
-		guest->got += n;
-	if (!n || (n < 0 && errno != EAGAIN && errno != EINTR) ||
-	    (is_whole(guest) && memcmp(guest->text, magic, KIND)) ||
-	    guest->until < now())
-		close_fd(&guest->fd);
+	err = wire_read(&guest->wire, 0);
+	if ((err && err != -ETIMEDOUT) || has_said_all(guest) < 0)
+		wire_free(&guest->wire);
 }
 
 /* Two of one caller. */
@@ -325,31 +328,36 @@ static bool find_pair(struct join *join, struct guest *guests)
 
 	for (a = guests; a < end; a++)
 		for (b = guests; b < end; b++) {
-			if (!is_whole(a) || !is_whole(b) ||
-			    a->text[KIND] != 'T' || b->text[KIND] != 'L' ||
-			    memcmp(a->text + KIND + 1, b->text + KIND + 1,
+			if (has_said_all(a) <= 0 || has_said_all(b) <= 0 ||
+			    a->wire.in[KIND] != 'T' ||
+			    b->wire.in[KIND] != 'L' ||
+			    memcmp(a->wire.in + KIND + 1, b->wire.in + KIND + 1,
 				   PREAMBLE - KIND - 1))
 				continue;
-			join->talk = a->fd;
-			join->light = b->fd;
-			a->fd = b->fd = -1;
+			join->talk = a->wire;
+			wire_skip(&join->talk, PREAMBLE);
+			a->wire = (struct wire){ .fd = -1 };
+			join->light = b->wire.fd;
+			b->wire.fd = -1;
+			wire_free(&b->wire);
 			return true;
 		}
 	return false;
 }
 
-static int receive_guests(struct join *join, struct guest *guests, int ms)
+static int receive_guests(struct join *join, struct guest *guests, int64_t end)
 {
 	struct pollfd fds[GUESTS + 1];
-	int64_t end = now() + ms;
 	size_t i;
 
 	while (!find_pair(join, guests)) {
 		for (i = 0; i < GUESTS; i++)
-			fds[i] = (struct pollfd){ .fd = is_whole(&guests[i]) ?
-								-1 :
-								guests[i].fd,
-						  .events = POLLIN };
+			fds[i] = (struct pollfd){
+				.fd = has_said_all(&guests[i]) ?
+					      -1 :
+					      guests[i].wire.fd,
+				.events = POLLIN,
+			};
 		fds[GUESTS] = (struct pollfd){ .fd = join->listener,
 					       .events = POLLIN };
 		if (now() >= end)
@@ -357,33 +365,45 @@ static int receive_guests(struct join *join, struct guest *guests, int ms)
 		if (poll(fds, GUESTS + 1,
 			 end - now() < 200 ? end - now() : 200) < 0)
 			return -errno;
-		for (i = 0; i < GUESTS; i++)
-			if (guests[i].fd >= 0)
+		for (i = 0; i < GUESTS; i++) {
+			if (fds[i].revents)
 				hear_out(&guests[i]);
+			if (guests[i].until < now())
+				wire_free(&guests[i].wire);
+		}
 		if (fds[GUESTS].revents)
 			let_in(join, guests);
 	}
 	return 0;
 }
 
-static int be_called(struct join *join, int ms)
+/* Who is not the peer goes, and the others stay. */
+static int be_called(struct join *join, int ms, join_prove_fn prove, void *arg)
 {
 	struct guest guests[GUESTS];
+	int64_t end = now() + ms;
 	size_t i;
 	int err;
 
 	for (i = 0; i < GUESTS; i++)
-		guests[i] = (struct guest){ .fd = -1 };
-	err = receive_guests(join, guests, ms);
+		guests[i] = (struct guest){ .wire.fd = -1 };
+	do {
+		join_part(join);
+		err = receive_guests(join, guests, end) ?: prove(arg);
+	} while (err == -EBADMSG);
 	for (i = 0; i < GUESTS; i++)
-		close_fd(&guests[i].fd);
+		wire_free(&guests[i].wire);
 	return err;
 }
 
-int join_meet(struct join *join, int ms)
+int join_meet(struct join *join, int ms, join_prove_fn prove, void *arg)
 {
-	int err = join->listens ? be_called(join, ms) : call(join, ms);
+	int err;
 
+	if (join->listens)
+		err = be_called(join, ms, prove, arg);
+	else
+		err = call(join, ms) ?: prove(arg);
 	if (err)
 		join_part(join);
 	return err;
@@ -391,7 +411,7 @@ int join_meet(struct join *join, int ms)
 
 void join_part(struct join *join)
 {
-	close_fd(&join->talk);
+	wire_free(&join->talk);
 	close_fd(&join->light);
 }
 

@@ -10,24 +10,32 @@
 #include <stdint.h>
 
 #include "buffer.h"
+#include "wire.h"
 
 /**
  * struct join - how the ends meet
  * @listener: socket, or -1: this end connects to @address
- * @talk, @light: sockets, or -1
+ * @talk: the classical channel, and what came over it already
+ * @light: socket, or -1
  */
 struct join {
 	bool listens;
 	char address[128];
 	int listener;
-	int talk;
+	struct wire talk;
 	int light;
 };
 
 /* Listens, if it is to. An error was said. */
 int join_open(struct join *join, bool listens, const char *address);
-/* Both connections, within @ms. -ETIMEDOUT, -EINTR and others. */
-int join_meet(struct join *join, int ms);
+/* Whether who is at the other end of @talk and @light is the peer. At the end that listens
+ * its first message has come. -EBADMSG: it is not; others: there is no use in a next one.
+ */
+typedef int (*join_prove_fn)(void *arg);
+/* Both connections, within @ms, of one who proves it. The end that listens hears many at a
+ * time, and lets go who is not the peer, or says nothing. -ETIMEDOUT, -EINTR and others.
+ */
+int join_meet(struct join *join, int ms, join_prove_fn prove, void *arg);
 /* Both are closed. */
 void join_part(struct join *join);
 void join_close(struct join *join);

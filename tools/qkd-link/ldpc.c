@@ -115,6 +115,17 @@ static void correct(struct run *run, const struct frame *frame)
 		}
 }
 
+/* The first frame behind @frame, or of all, that is still open; NULL: none. */
+static struct frame *next_open(const struct run *run, struct frame *frame)
+{
+	struct frame *end = run->frame + run->frames;
+
+	for (frame = frame ? frame + 1 : run->frame; frame < end; frame++)
+		if (frame->open)
+			return frame;
+	return NULL;
+}
+
 static size_t syndrome_words(const struct run *run, unsigned int rows)
 {
 	return rows * run->code.lift / 64;
@@ -219,13 +230,11 @@ static void add_words(struct buffer *buffer, uint64_t *word, size_t count)
 
 static int tell_rows(struct run *run, unsigned int from, unsigned int to)
 {
-	size_t words = syndrome_words(run, to - from), i;
+	size_t words = syndrome_words(run, to - from);
+	struct frame *frame;
 
-	for (i = 0; i < run->frames; i++) {
-		struct frame *frame = &run->frame[i];
-
-		if (!frame->open)
-			continue;
+	for (frame = next_open(run, NULL); frame;
+	     frame = next_open(run, frame)) {
 		memset(frame->syndrome, 0, 8 * words);
 		ldpc_syndrome(&run->code, frame->bits, from, to,
 			      frame->syndrome);
@@ -246,17 +255,15 @@ static int hear_found(struct run *run)
 /* Which frames are still open, a bit for each that was; errors so far. */
 static int hear_open(struct run *run)
 {
-	size_t i, bit = 0;
+	struct frame *frame;
 	uint8_t byte = 0;
+	size_t bit = 0;
 	int err = hear(run);
 
 	if (err)
 		return err;
-	for (i = 0; i < run->frames; i++) {
-		struct frame *frame = &run->frame[i];
-
-		if (!frame->open)
-			continue;
+	for (frame = next_open(run, NULL); frame;
+	     frame = next_open(run, frame)) {
 		if (bit++ % 8 == 0)
 			byte = buffer_get_number(&run->in, 1);
 		frame->open = byte & 1;
@@ -268,12 +275,10 @@ static int hear_open(struct run *run)
 
 static int tell_bits(struct run *run)
 {
-	size_t i;
+	struct frame *frame;
 
-	for (i = 0; i < run->frames; i++)
-		if (run->frame[i].open)
-			put_words(&run->out, run->frame[i].bits,
-				  (run->frame[i].size + 63) / 64);
+	for (frame = next_open(run, NULL); frame; frame = next_open(run, frame))
+		put_words(&run->out, frame->bits, (frame->size + 63) / 64);
 	return say(run);
 }
 
@@ -298,16 +303,14 @@ static void take_pieces(const struct run *run, struct frame *frame,
 
 static int hear_rows(struct run *run, unsigned int from, unsigned int to)
 {
-	size_t skip = syndrome_words(run, from), i;
+	size_t skip = syndrome_words(run, from);
+	struct frame *frame;
 	int err = hear(run);
 
 	if (err)
 		return err;
-	for (i = 0; i < run->frames; i++) {
-		struct frame *frame = &run->frame[i];
-
-		if (!frame->open)
-			continue;
+	for (frame = next_open(run, NULL); frame;
+	     frame = next_open(run, frame)) {
 		ldpc_syndrome(&run->code, frame->bits, from, to,
 			      frame->syndrome + skip);
 		add_words(&run->in, frame->syndrome + skip,
@@ -319,14 +322,12 @@ static int hear_rows(struct run *run, unsigned int from, unsigned int to)
 
 static int tell_open(struct run *run)
 {
-	size_t i, bit = 0;
+	struct frame *frame;
 	uint8_t byte = 0;
+	size_t bit = 0;
 
-	for (i = 0; i < run->frames; i++) {
-		struct frame *frame = &run->frame[i];
-
-		if (!frame->open)
-			continue;
+	for (frame = next_open(run, NULL); frame;
+	     frame = next_open(run, frame)) {
 		frame->open = !ldpc_decode(run->decoder, frame->syndrome,
 					   frame->size, run->errors);
 		if (!frame->open)
@@ -347,21 +348,19 @@ static int tell_open(struct run *run)
 /* The frames that failed leave the key, but their errors count. */
 static int hear_bits(struct run *run)
 {
-	size_t i, j, words;
+	struct frame *frame;
+	size_t i, words;
 	int err = hear(run);
 
-	for (i = 0; !err && i < run->frames; i++) {
-		struct frame *frame = &run->frame[i];
-
-		if (!frame->open)
-			continue;
-		words = (frame->size + 63) / 64;
-		add_words(&run->in, frame->bits, words);
-		for (j = 0; j < words; j++)
-			run->found += __builtin_popcountll(frame->bits[j]);
-	}
 	if (err)
 		return err;
+	for (frame = next_open(run, NULL); frame;
+	     frame = next_open(run, frame)) {
+		words = (frame->size + 63) / 64;
+		add_words(&run->in, frame->bits, words);
+		for (i = 0; i < words; i++)
+			run->found += __builtin_popcountll(frame->bits[i]);
+	}
 	return buffer_done(&run->in) || run->found > run->size ? -EPROTO : 0;
 }
 
@@ -378,15 +377,15 @@ static int tell_found(struct run *run)
  */
 static int give_up(struct run *run, unsigned int rows)
 {
-	size_t i;
+	struct frame *frame;
 	int err;
 
 	run->result->failed += run->open;
-	for (i = 0; i < run->frames; i++)
-		if (run->frame[i].open) {
-			run->result->leaked += run->frame[i].size;
-			run->result->leaked -= rows * run->code.lift;
-		}
+	for (frame = next_open(run, NULL); frame;
+	     frame = next_open(run, frame)) {
+		run->result->leaked += frame->size;
+		run->result->leaked -= rows * run->code.lift;
+	}
 	if (run->alice) {
 		err = tell_bits(run) ?: hear(run);
 		return err ?: hear_found(run);

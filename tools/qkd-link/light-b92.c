@@ -5,8 +5,6 @@
  */
 #include <errno.h>
 
-#include <openssl/crypto.h>
-
 #include "light.h"
 
 #define ANGLE 2 /* 45 degrees between the states */
@@ -38,28 +36,16 @@ static unsigned int control(struct emitter *emitter, unsigned int state)
 	       LIGHT_CONTROL;
 }
 
-static int emit(struct emitter *emitter, const uint64_t *slot, size_t count)
+static unsigned int pulse(struct emitter *emitter, const struct choice *choice,
+			  unsigned int photons, bool attacked)
 {
-	struct choice choice[CHOICES];
-	unsigned int photons, state;
-	bool attacked;
-	size_t i;
-	int err = chooser_draw(&emitter->chooser, slot, count, choice);
+	unsigned int state = (choice->bits & 1) * ANGLE;
 
-	for (i = 0; !err && i < count; i++) {
-		photons = eve_photons(&emitter->laws, 0, &emitter->noise,
-				      &attacked);
-		if (!photons)
-			continue;
-		state = (choice[i].bits & 1) * ANGLE;
-		if (attacked && emitter->eve.attack == ATTACK_INTERCEPT)
-			state = resend(emitter, state, photons);
-		else if (attacked && emitter->eve.attack == ATTACK_BLIND)
-			state = control(emitter, state);
-		emitter_record(emitter, slot[i], state, photons);
-	}
-	OPENSSL_cleanse(choice, sizeof(choice));
-	return err;
+	if (attacked && emitter->eve.attack == ATTACK_INTERCEPT)
+		return resend(emitter, state, photons);
+	if (attacked && emitter->eve.attack == ATTACK_BLIND)
+		return control(emitter, state);
+	return state;
 }
 
 static unsigned int setting(const struct receiver *receiver,
@@ -101,7 +87,7 @@ static int count(struct counts *counts, unsigned int tell, unsigned int answer)
 }
 
 const struct protocol_light light_b92 = {
-	.emit = emit,
+	.pulse = pulse,
 	.setting = setting,
 	.tell = tell,
 	.answer = answer,

@@ -6,8 +6,6 @@
  */
 #include <errno.h>
 
-#include <openssl/crypto.h>
-
 #include "light.h"
 
 #define CHECK_ANGLE 2 /* 45 degrees */
@@ -36,27 +34,15 @@ static unsigned int resend(struct emitter *emitter, unsigned int state)
 	       (emitter->eve.attack == ATTACK_BLIND ? LIGHT_CONTROL : 0);
 }
 
-static int emit(struct emitter *emitter, const uint64_t *slot, size_t count)
+static unsigned int pulse(struct emitter *emitter, const struct choice *choice,
+			  unsigned int photons, bool attacked)
 {
-	struct choice choice[CHOICES];
-	unsigned int photons, state;
-	bool attacked;
-	size_t i;
-	int err = chooser_draw(&emitter->chooser, slot, count, choice);
+	unsigned int state = state_of(emitter, choice);
 
-	for (i = 0; !err && i < count; i++) {
-		photons = eve_photons(&emitter->laws,
-				      emitter_kind(emitter, &choice[i]),
-				      &emitter->noise, &attacked);
-		if (!photons)
-			continue;
-		state = state_of(emitter, &choice[i]);
-		if (attacked && emitter->eve.attack != ATTACK_SPLIT)
-			state = resend(emitter, state);
-		emitter_record(emitter, slot[i], state, photons);
-	}
-	OPENSSL_cleanse(choice, sizeof(choice));
-	return err;
+	(void)photons;
+	if (attacked && emitter->eve.attack != ATTACK_SPLIT)
+		return resend(emitter, state);
+	return state;
 }
 
 static unsigned int setting(const struct receiver *receiver,
@@ -107,7 +93,7 @@ static int count(struct counts *counts, unsigned int tell, unsigned int answer)
 }
 
 const struct protocol_light light_bb84 = {
-	.emit = emit,
+	.pulse = pulse,
 	.setting = setting,
 	.tell = tell,
 	.answer = answer,

@@ -251,7 +251,8 @@ void receiver_dead(struct receiver *receiver, struct gate *gate, uint64_t slot,
 
 /**
  * struct protocol_light - how the light of a protocol is made, seen and sifted
- * @emit: light of some slots that may hold some
+ * @emit: light of some slots that may hold some; NULL: of each by itself, with the next one
+ * @pulse: state of a pulse of so many photons at Alice's exit
  * @receive: NULL: by angles, with the following two
  * @setting: Bob's basis in a slot: an angle
  * @tell: what he says of a click there (negative: nothing); from the detector that
@@ -264,6 +265,9 @@ struct protocol_light {
 	bool symbols;
 	int (*emit)(struct emitter *emitter, const uint64_t *slot,
 		    size_t count);
+	unsigned int (*pulse)(struct emitter *emitter,
+			      const struct choice *choice, unsigned int photons,
+			      bool attacked);
 	int (*receive)(struct receiver *receiver, const struct arrival *arrival,
 		       size_t count);
 	unsigned int (*setting)(const struct receiver *receiver,

@@ -37,6 +37,7 @@
 #define QBER_UNIT 1e6 /* of the QBER that is told */
 #define ENDED 1 /* Alice makes no more blocks */
 #define RENEWED 2 /* there is another key of the tags */
+#define STRANGE 1 /* bit for complain(): the other end is not the peer */
 
 volatile sig_atomic_t link_stop, link_renew;
 
@@ -221,10 +222,9 @@ static int hello(struct end *end)
 	err = err ?: talk_recv(end->talk, TALK_HELLO, &theirs, HELLO_MS);
 	if (!err && !first)
 		err = talk_send(end->talk, TALK_HELLO, ours.data, ours.size);
-	if (err == -EBADMSG)
-		log_error(
-			"%s: the peer's first message is not authentic: do both ends have the same bootstrap key, and was it new?",
-			end->stats->link_name);
+	complain(
+		end->stats->link_name, &end->said, STRANGE, err == -EBADMSG,
+		"the peer's first message is not authentic: do both ends have the same bootstrap key, and was it new?");
 	err = err ?: check_hello(end, &theirs, other);
 	buffer_free(&ours);
 	buffer_free(&theirs);
@@ -251,18 +251,26 @@ static void part(struct end *end)
 	end->receiver = NULL;
 }
 
+/* Who is there? */
+static int greet(void *arg)
+{
+	struct end *end = arg;
+	int err;
+
+	wake_fd[0] = end->join.talk.fd;
+	wake_fd[1] = end->join.light;
+	talk_adopt(end->talk, &end->join.talk);
+	err = hello(end);
+	if (err) {
+		wake_fd[0] = wake_fd[1] = -1;
+		talk_attach(end->talk, -1);
+	}
+	return err;
+}
+
 static int meet(struct end *end)
 {
-	int err = join_meet(&end->join, MEET_MS);
-
-	if (err)
-		return err;
-	wake_fd[0] = end->join.talk;
-	wake_fd[1] = end->join.light;
-	/* it is the channel's from here on */
-	talk_attach(end->talk, end->join.talk);
-	end->join.talk = -1;
-	return hello(end) ?: light_up(end);
+	return join_meet(&end->join, MEET_MS, greet, end) ?: light_up(end);
 }
 
 /* ---- Turns ---- */
@@ -539,7 +547,9 @@ static void run(struct end *end)
 		if (err == ENDED || link_stop)
 			continue;
 		pace_idle(&end->pace, retry);
-		retry = 2 * retry < RETRY_MOST ? 2 * retry : RETRY_MOST;
+		/* who is called has waited already */
+		if (!end->set->listens)
+			retry = 2 * retry < RETRY_MOST ? 2 * retry : RETRY_MOST;
 	}
 }
 
@@ -576,7 +586,7 @@ int link_run(const struct settings *settings, struct stats *stats)
 		.set = settings,
 		.stats = stats,
 		.copy = calloc(1, sizeof(*stats)),
-		.join = { .listener = -1, .talk = -1, .light = -1 },
+		.join = { .listener = -1, .talk.fd = -1, .light = -1 },
 	};
 	int err = end.copy ? open_all(&end) : -1;
 

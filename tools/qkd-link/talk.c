@@ -107,6 +107,28 @@ void talk_attach(struct talk *talk, int fd)
 	talk->lost = false;
 }
 
+void talk_adopt(struct talk *talk, struct wire *wire)
+{
+	talk_attach(talk, -1);
+	wire_free(&talk->wire);
+	talk->wire = *wire;
+	talk->wire.limit = MESSAGE_MAX;
+	*wire = (struct wire){ .fd = -1 };
+}
+
+int talk_begins(const uint8_t *in, size_t size)
+{
+	const struct header *header = (const struct header *)in;
+
+	if (memcmp(in, start, size < sizeof(start) ? size : sizeof(start)))
+		return -EBADMSG;
+	if (size < sizeof(*header))
+		return 0;
+	if (get_number(header->size) > TALK_HELLO_MAX)
+		return -EBADMSG;
+	return size >= sizeof(*header) + get_number(header->size) + WC_TAG;
+}
+
 void talk_session(struct talk *talk, const uint8_t first[TALK_NONCE],
 		  const uint8_t other[TALK_NONCE])
 {

@@ -11,6 +11,7 @@
 
 #include "buffer.h"
 #include "pool.h"
+#include "wire.h"
 
 struct talk;
 
@@ -26,6 +27,8 @@ struct talk;
 #define TALK_REFILL_MIN TALK_KEY(16)
 #define TALK_KEY_MAX (UINT32_C(1) << 20)
 
+/* Bytes of the body of a HELLO, at most. */
+#define TALK_HELLO_MAX 8192
 /* Bytes that each end draws for a connection. */
 #define TALK_NONCE 16
 
@@ -72,6 +75,12 @@ int talk_new(struct talk **talk, bool first, const uint8_t *key, size_t size);
 void talk_free(struct talk *talk);
 /* A connection, or -1: the one there was is closed. The key goes on where it was. */
 void talk_attach(struct talk *talk, int fd);
+/* The same, of a connection over which something came already; it is taken over. */
+void talk_adopt(struct talk *talk, struct wire *wire);
+/* What came over a connection without a struct talk: 1: it begins with a message that may
+ * be a HELLO, of whom ever; 0: more has to come; -EBADMSG: it does not.
+ */
+int talk_begins(const uint8_t *in, size_t size);
 /* What the ends have drawn for this connection, @first by the one that is first: from here
  * on it is under each tag, so that what was said over another connection is refused, however
  * long Eve kept it.
