@@ -400,7 +400,7 @@ static int at_each_step(FIXTURE_DATA(ends) * self, enum fault fault)
 	return steps;
 }
 
-TEST_F(ends, nothing_lost)
+TEST_F_TIMEOUT(ends, nothing_lost, 150)
 {
 	EXPECT_EQ(0, goes_on(self));
 	EXPECT_LT(0, self->end[ALICE].fed);
@@ -408,28 +408,28 @@ TEST_F(ends, nothing_lost)
 }
 
 /* Where it is, what goes where, what was written; Bob has no plan. */
-TEST_F(ends, message_lost)
+TEST_F_TIMEOUT(ends, message_lost, 150)
 {
 	EXPECT_LE(3 + 2, at_each_step(self, LOST));
 }
 
 /* An eighth of the key is a piece, as each end writes it. */
-TEST_F(ends, write_refused)
+TEST_F_TIMEOUT(ends, write_refused, 150)
 {
 	EXPECT_LE(2 * 7, at_each_step(self, REFUSED));
 }
 
-TEST_F(ends, killed_before_message)
+TEST_F_TIMEOUT(ends, killed_before_message, 150)
 {
 	EXPECT_LE(3 + 2, at_each_step(self, BEFORE));
 }
 
-TEST_F(ends, killed_after_message)
+TEST_F_TIMEOUT(ends, killed_after_message, 150)
 {
 	EXPECT_LE(3 + 2, at_each_step(self, AFTER));
 }
 
-TEST_F(ends, killed_before_write)
+TEST_F_TIMEOUT(ends, killed_before_write, 150)
 {
 	EXPECT_LE(2 * 7, at_each_step(self, WRITING));
 }

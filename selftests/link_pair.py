@@ -353,21 +353,83 @@ def ends_with(end, status, text):
         raise AssertionError(f'{end.name}: {end.text()}, not "{text}"')
 
 
+@contextlib.contextmanager
+def somebody():
+    """Takes calls, and says nothing."""
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(path('link'))
+        one.listen()
+        yield
+    os.remove(path('link'))
+
+
+@contextlib.contextmanager
+def ends_of(*ends):
+    try:
+        yield ends
+    finally:
+        for end in ends:
+            end.process.kill()
+            end.process.wait()
+
+
+def test_unreached():
+    """who finds nobody says so, once, and keeps the key"""
+    bootstrap()
+    with ends_of(End('a', 'alice', 'connect', FAST), End('b', 'bob', 'listen', FAST, address='x')) as (
+            alice, bob):
+        until(lambda: alice.said(f'cannot meet the other end at {path("link")}: No such file'),
+              'it is said', 30)
+        time.sleep(1)
+        equal(alice.said('cannot meet'), 1, 'times that it is said')
+        equal([os.stat(path(f'key.{name}')).st_size for name in 'ab'], [65536] * 2, 'the keys')
+        equal(bob.said('cannot meet'), 0, 'said of who is not called')
+        equal(alice.metric('alarm'), 0, 'alarm')
+
+
+def test_unequal():
+    """numbers of blocks that differ: the other end goes, and says why"""
+    with pair(a=('--blocks', '1'), b=('--blocks', '2')) as (alice, bob):
+        alice.wait()
+        bob.wait()
+        equal(bob.said('the other end makes no more blocks'), 1, 'said')
+
+
+def test_kept():
+    """SIGHUP with a wrong key file: it is said, and the connection stays"""
+    with pair() as (alice, bob):
+        until(lambda: alice.metric('secret_bits_total'), 'key')
+        bootstrap(100)
+        alice.process.send_signal(signal.SIGHUP)
+        until(lambda: alice.said('not a bootstrap key'), 'it is said', 30)
+        before = alice.metric('secret_bits_total')
+        until(lambda: alice.metric('secret_bits_total') > before, 'key goes on', 60)
+        equal(bob.said('connected'), 1, 'connections')
+
+
+def test_unmeasured():
+    """a block that is lost on its way has no QBER: the last one that was measured is shown"""
+    with between() as (eve, alice, bob):
+        for end in (alice, bob):
+            until(lambda end=end: end.metric('qber_ratio'), 'a QBER', 60)
+        eve.cut = ('T', RECON)
+        for end in (alice, bob):
+            until(lambda end=end: end.said('is dropped: the connection was lost\n'), 'one is lost', 60)
+            if not end.metric('qber_ratio'):
+                raise AssertionError(f'{end.name}: no QBER is shown')
+
+
 def test_spent():
     """a key file is there whole, or not at all: killed while it is wiped, read twice, or wrong"""
     bootstrap()
-    ends_with(End('a', 'alice', 'connect', FAST, limit=(4096, signal.SIG_DFL)), -signal.SIGXFSZ, '')
-    equal(os.path.exists(path('key.a')), False, 'the file')
-    bootstrap()
-    two = [End(name, 'alice', 'connect', FAST, key='a') for name in 'cd']
-    try:
-        # 2: it began when there was no file any more
-        until(lambda: {end.process.poll() for end in two} in ({None, 1}, {None, 2}),
-              'one of two goes on', 60)
-    finally:
-        for end in two:
-            end.process.kill()
-            end.process.wait()
+    with somebody():
+        ends_with(End('a', 'alice', 'connect', FAST, limit=(4096, signal.SIG_DFL)),
+                  -signal.SIGXFSZ, '')
+        equal(os.path.exists(path('key.a')), False, 'the file')
+        bootstrap()
+        with ends_of(*(End(name, 'alice', 'connect', FAST, key='a') for name in 'cd')) as two:
+            until(lambda: {end.process.poll() for end in two} == {None, 1},
+                  'one of two goes on', 60)
     with pair() as (_, bob):
         bootstrap(names='c')
         ends_with(End('c', 'bob', 'listen', FAST), 1, 'Address already in use')
@@ -375,11 +437,12 @@ def test_spent():
         equal(bob.process.poll(), None, 'who listened before')
     with open(os.open(path('key.a'), os.O_WRONLY | os.O_CREAT, 0o600), 'wb') as file:
         file.write(b'dear diary')
-    ends_with(End('a', 'alice', 'connect', FAST), 2, 'not a bootstrap key')
+    ends_with(End('a', 'alice', 'connect', FAST), 1, 'not a bootstrap key')
     equal(os.stat(path('key.a')).st_size, 10, 'another file')
     bootstrap()
     os.link(path('key.a'), path('again'))
-    ends_with(End('a', 'alice', 'connect', FAST), 1, 'Too many links')
+    with somebody():
+        ends_with(End('a', 'alice', 'connect', FAST), 1, 'Too many links')
     equal(os.stat(path('again')).st_size, 65536, 'a file of two names')
     for name in os.listdir(DIR):
         os.remove(path(name))
@@ -557,7 +620,13 @@ def test_words():
             ('listen or connect is missing', ('alice',)),
             ('key-file is missing', ('alice', 'connect', '127.0.0.1:1')),
             ('dev, the link that is fed', good[1:]),
-            ('is not ADDRESS:PORT', ('--dry-run', 'alice', 'connect', 'there', 'key-file', 'k')),
+            *(('is not ADDRESS:PORT', ('--dry-run', 'alice', word, where, 'key-file', 'k'))
+              for word, where in (('connect', 'there'), ('connect', 'there:'), ('listen', ':7677'),
+                                  ('listen', '127.0.0.1:99999'), ('connect', '::1:7677'))),
+            ('there is one of listen and connect', (*good, 'listen', '127.0.0.1:1')),
+            ('should end in .html or .svg', ('--report', 'r.pdf', *good)),
+            ('metrics "here" is not', ('--metrics', 'here', *good)),
+            ('one word too many', ('--presets', 'all')),
             ('there is no preset "x"', (*good, 'preset', 'x')),
             ('is not FIGURE=VALUE', (*good, 'set', 'mu')),
             ('no figure has this name', (*good, 'set', 'mi=1')),
@@ -574,12 +643,12 @@ def test_words():
     refuses('bad:2:', '--scenario', path('bad'), *good, status=1)
     equal(os.stat(path('key.a')).st_size, 65536, 'the key')
     os.chmod(path('key.a'), 0o640)
-    refuses('others than its owner', *good)
+    refuses('others than its owner', *good, status=1)
     os.chmod(path('key.a'), 0o600)
     bootstrap(100)
-    refuses('not a bootstrap key', *good)
+    refuses('not a bootstrap key', *good, status=1)
     equal(os.stat(path('key.a')).st_size, 100, 'what is no key')
-    refuses('No such file', *good[:-1], path('nothing'))
+    refuses('No such file', *good[:-1], path('nothing'), status=1)
 
 
 CONFIG = f'''[link qkd0]
@@ -602,23 +671,50 @@ def test_configuration():
             file.write(text)
         refuses(said, '--check-config', path('conf'), status=status)
     check(CONFIG, 'is good', 0)
+    check(CONFIG.replace('role = alice', ''), 'role is missing')
+    check(CONFIG.replace('fast', 'slow'), ':5: pace "slow" is not real')
+    check(CONFIG + 'mu = 0\n', 'the model does not hold together')
+    for line, said in (('report = x.pdf', 'should end in'), ('metrics = bar', 'metrics "bar" is not'),
+                       ('scenario = /nothing', '/nothing')):
+        check(CONFIG.replace('pace', f'{line}\npace'), said)
+    check(CONFIG + '[model bb84-metro]\n', ':9: there is one model')
+    with open(path('conf'), 'w', encoding='ascii') as file:
+        file.write(CONFIG + 'mu = 0\n')
+    refuses('the model does not hold together', '-c', path('conf'), status=1)
     for line, said in (('role = carol', ':9: role "carol"'), ('colour = red', 'no key "colour"'),
-                       ('[link qkd1]', 'there is one link'), ('[model x]', 'no preset "x"'),
-                       ('length = 5 miles', 'length'), ('[sky]', 'section "sky"')):
+                       ('[link qkd1]', 'there is one link'), ('loss = 5 miles', 'loss'),
+                       ('[sky]', 'section "sky"')):
         check(CONFIG.replace('[model', f'{line}\n[model') if line.startswith('colour') else
-              CONFIG + ('[model]\n' if line.startswith('length') else '') + line,
+              CONFIG + line,
               said.replace(':9: role "carol"', '[model] has no key "role"'))
+    check(CONFIG.replace('50km', '51km'), 'no preset "bb84-fibre-51km"')
     check(CONFIG.replace('alice', 'carol'), ':2: role "carol" is neither')
     check(CONFIG.replace('key-file', 'listen = [::1]:1\nkey-file'), ':4: there is one of')
     check(CONFIG.replace(':7677', ''), 'is not ADDRESS:PORT')
     equal(os.stat(path('key.a')).st_size, 65536, 'the key')
 
 
+def table(*words):
+    done = subprocess.run([PROGRAM, '--distance', *words], check=True, stdout=subprocess.PIPE,
+                          text=True)
+    return [line.split('\t') for line in done.stdout.splitlines()]
+
+
 def test_table():
-    """--distance prints a table that --presets' figures make"""
-    done = subprocess.run([PROGRAM, '--distance', '0,200', 'preset', 'bb84-fibre-50km'],
-                          check=True, stdout=subprocess.PIPE, text=True)
-    rows = [line.split('\t') for line in done.stdout.splitlines()]
+    """--distance prints a table that --presets' figures make, or says why not"""
+    for text, words in (('"prest" is neither', ('0,100', 'prest', 'bb84-metro')),
+                        ('foo: what of it?', ('0,100', 'foo')),
+                        ('does not hold together: ', ('0,100', 'set', 'mu=0')),
+                        ('does not hold together: ', ('0,100', 'set', 'protocol=b92')),
+                        ('does not hold together: data must be',
+                         ('5,5', 'preset', 'cow-variant-fibre-10km', 'set', 'data=0.4')),
+                        ('not FROM,TO', ('0,inf',)), ('not FROM,TO', ('9,1',))):
+        refuses(text, '--distance', *words)
+    with open(path('conf'), 'w', encoding='ascii') as file:
+        file.write(CONFIG.replace('[model bb84-fibre-50km]', '[model bb84-metro]'))
+    equal(table('20,20', '-c', path('conf')), table('20,20', 'preset', 'bb84-metro'),
+          'of a configuration')
+    rows = table('0,200', 'preset', 'bb84-fibre-50km')
     keys = [float(row[rows[0].index('key')]) for row in rows[1:]]
     equal(len(keys), 51, 'rows')
     equal(keys, sorted(keys, reverse=True), 'key falls with the distance')
@@ -627,7 +723,8 @@ def test_table():
 if __name__ == '__main__':
     try:
         run([test_key, test_presets, test_eve, test_tampered, test_sifting, test_vanished,
-             test_satellite, test_pace, test_bootstrap, test_spent, test_no_room, test_drained,
+             test_satellite, test_pace, test_bootstrap, test_unreached, test_spent,
+             test_unequal, test_kept, test_unmeasured, test_no_room, test_drained,
              test_lost, test_strangers, test_expected, test_differ, test_words, test_configuration,
              test_table])
     finally:

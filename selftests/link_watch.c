@@ -67,6 +67,7 @@ static void load_block(size_t i, const json_t *from)
 		.pulses = number(from, "pulses"),
 		.sifted = number(from, "sifted"),
 		.leaked = number(from, "leaked"),
+		.measured = true,
 		.qber = number(from, "qber"),
 		.chsh = number(from, "chsh"),
 		.visibility = number(from, "visibility"),

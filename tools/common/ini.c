@@ -67,26 +67,31 @@ int ini_set_name(struct ini_reader *reader, const struct ini_key *key,
 			     reader->object + key->offset, key->size);
 }
 
-/* ADDRESS:PORT or [ADDRESS]:PORT; whether it is an address shows later. */
+const char *address_wrong(const char *text)
+{
+	const char *port = strrchr(text, ':'), *end;
+
+	if (*text == '[') {
+		end = strchr(text, ']');
+		port = end && end[1] == ':' ? end + 1 : NULL;
+	} else if (port && strchr(text, ':') != port) {
+		return "is not ADDRESS:PORT: write an IPv6 address in brackets";
+	}
+	if (!port || port == text || !port[1] ||
+	    strspn(port + 1, "0123456789") != strlen(port + 1) ||
+	    strtoul(port + 1, NULL, 10) - 1 >= 65535)
+		return "is not ADDRESS:PORT";
+	return NULL;
+}
+
 int ini_check_address(struct ini_reader *reader, const char *what,
 		      const char *value)
 {
-	const char *port = strrchr(value, ':'), *end;
+	const char *wrong = address_wrong(value);
 
-	if (*value == '[') {
-		end = strchr(value, ']');
-		port = end && end[1] == ':' ? end + 1 : NULL;
-	} else if (port && strchr(value, ':') != port) {
-		return ini_bad(reader, reader->line,
-			       "%s \"%s\": write an IPv6 address in brackets",
-			       what, value);
-	}
-	if (!port || !port[1] ||
-	    strspn(port + 1, "0123456789") != strlen(port + 1) ||
-	    strtoul(port + 1, NULL, 10) - 1 >= 65535)
-		return ini_bad(reader, reader->line,
-			       "%s \"%s\" is not ADDRESS:PORT", what, value);
-	return 0;
+	return wrong ? ini_bad(reader, reader->line, "%s \"%s\" %s", what,
+			       value, wrong) :
+		       0;
 }
 
 int ini_set_address(struct ini_reader *reader, const struct ini_key *key,

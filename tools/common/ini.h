@@ -114,6 +114,11 @@ int ini_bad(struct ini_reader *reader, int line, const char *format, ...)
 /* One more element of an array, zeroed. */
 void *ini_grow(void *array, size_t *n, size_t size);
 
+/* What is wrong with ADDRESS:PORT or [ADDRESS]:PORT, or NULL; whether it is an address
+ * shows later.
+ */
+const char *address_wrong(const char *text);
+
 /* Values: of a string that fits, of a plain word that does, of ADDRESS:PORT. */
 int ini_copy(struct ini_reader *reader, const char *what, const char *value,
 	     char *to, size_t size);

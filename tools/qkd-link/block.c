@@ -346,6 +346,7 @@ static int look_at_light(struct block *block)
 	if (!is_hopeless(block))
 		return 0;
 	check_qber(block, &qber, &compared);
+	block->stat.measured = true;
 	block->stat.qber = qber;
 	return drop(block, "QBER of the check basis is too high");
 }
@@ -392,6 +393,7 @@ static int reconcile(struct block *block)
 	counts->errors[BASIS_KEY][0] = result.errors;
 	counts->compared[BASIS_KEY][0] = bits;
 	block->stat.leaked = result.leaked;
+	block->stat.measured = true;
 	block->stat.qber = (double)result.errors / bits;
 	end->qber = block->stat.qber;
 	entropy = bits * binary_entropy(block->stat.qber);

@@ -7,6 +7,8 @@
 #include "../common/ini.h"
 #include "../common/log.h"
 #include "link.h"
+#include "report.h"
+#include "scenario.h"
 
 #define PRESET "bb84-fibre-50km"
 #define KEYS_MAX 64 /* of a section, as ini.h has it */
@@ -20,7 +22,9 @@ void settings_default(struct settings *settings)
 	(void)model_preset(&settings->model, PRESET);
 }
 
-int settings_pace(const char *text, double *pace)
+#define PACES "real, fast or a factor up to 1000000"
+
+static int read_pace(const char *text, double *pace)
 {
 	char *end;
 
@@ -33,10 +37,14 @@ int settings_pace(const char *text, double *pace)
 		return 0;
 	}
 	*pace = strtod(text, &end);
-	if (end != text && !*end && *pace > 0 && *pace <= 1e6)
+	return end != text && !*end && *pace > 0 && *pace <= 1e6 ? 0 : -1;
+}
+
+int settings_pace(const char *text, double *pace)
+{
+	if (!read_pace(text, pace))
 		return 0;
-	log_error("pace \"%s\" is not real, fast or a factor up to 1000000",
-		  text);
+	log_error("pace \"%s\" is not " PACES, text);
 	return -1;
 }
 
@@ -79,6 +87,10 @@ static int copy_word(const char *what, const char *word, char *to, size_t size)
 
 static int set_join(struct settings *settings, const char *word, char *value)
 {
+	if (*settings->address) {
+		log_error("there is one of listen and connect");
+		return -1;
+	}
 	settings->listens = !strcmp(word, "listen");
 	return copy_word(word, value, settings->address,
 			 sizeof(settings->address));
@@ -114,7 +126,7 @@ static int set_word(struct settings *settings, const char *word, char *value)
 	return -1;
 }
 
-int settings_model(struct settings *settings, char **words)
+static int model_words(struct settings *settings, char **words)
 {
 	char **word;
 
@@ -133,9 +145,24 @@ int settings_model(struct settings *settings, char **words)
 	return 0;
 }
 
+int settings_model(struct settings *settings, char **words)
+{
+	char **word;
+
+	if (model_words(settings, words))
+		return -1;
+	for (word = words; *word; word += 2)
+		if (strcmp(*word, "preset") && strcmp(*word, "set")) {
+			log_error("\"%s\" is neither preset nor set", *word);
+			return -1;
+		}
+	return 0;
+}
+
 static int set_role(struct settings *settings, const char *word)
 {
 	settings->alice = !strcmp(word, "alice");
+	settings->has_role = true;
 	if (settings->alice || !strcmp(word, "bob"))
 		return 0;
 	log_error("\"%s\" is neither alice nor bob", word);
@@ -146,7 +173,7 @@ int settings_words(struct settings *settings, char **words)
 {
 	char **word;
 
-	if (set_role(settings, *words) || settings_model(settings, words + 1))
+	if (set_role(settings, *words) || model_words(settings, words + 1))
 		return -1;
 	for (word = words + 1; *word; word += 2)
 		if (set_word(settings, *word, word[1]))
@@ -163,6 +190,7 @@ static int ini_role(struct ini_reader *reader, const struct ini_key *key,
 
 	(void)key;
 	settings->alice = !strcmp(value, "alice");
+	settings->has_role = true;
 	if (settings->alice || !strcmp(value, "bob"))
 		return 0;
 	return ini_bad(reader, reader->line,
@@ -202,10 +230,10 @@ static int ini_pace(struct ini_reader *reader, const struct ini_key *key,
 	struct settings *settings = reader->config;
 
 	(void)key;
-	if (!settings_pace(value, &settings->pace))
+	if (!read_pace(value, &settings->pace))
 		return 0;
-	reader->errors++;
-	return -1;
+	return ini_bad(reader, reader->line, "pace \"%s\" is not " PACES,
+		       value);
 }
 
 static int ini_preset(struct ini_reader *reader, const struct ini_key *key,
@@ -249,6 +277,13 @@ static char *begin_link(struct ini_reader *reader, char *name)
 
 static char *begin_model(struct ini_reader *reader, char *preset)
 {
+	struct settings *settings = reader->config;
+
+	if (settings->has_model) {
+		ini_bad(reader, reader->line, "there is one model");
+		return NULL;
+	}
+	settings->has_model = true;
 	if (*preset && ini_preset(reader, NULL, preset))
 		return NULL;
 	return reader->config;
@@ -310,29 +345,67 @@ static int miss(const char *what)
 	return -1;
 }
 
-int settings_check(const struct settings *settings)
+static bool is_path(const char *text)
+{
+	return strchr(text, '/');
+}
+
+static int check_address(const char *what, const char *text)
+{
+	const char *wrong = is_path(text) ? NULL : address_wrong(text);
+
+	if (!wrong)
+		return 0;
+	log_error("%s \"%s\" %s", what, text, wrong);
+	return -1;
+}
+
+static int check_model(const struct model *model)
 {
 	const char *why;
 
-	if (!*settings->address)
-		return miss("listen or connect");
-	if (!strchr(settings->address, '/') &&
-	    !strchr(settings->address, ':')) {
-		log_error("\"%s\" is not ADDRESS:PORT", settings->address);
-		return -1;
-	}
-	if (!*settings->key_file)
-		return miss("key-file");
-	if (!*settings->dev && !settings->dry_run)
-		return miss("dev, the link that is fed (or --dry-run)");
-	if (model_check(&settings->model, &why)) {
+	if (model_check(model, &why)) {
 		log_error("the model does not hold together: %s", why);
 		return -1;
 	}
-	if (settings->model.finite.block > BLOCK_MOST) {
+	if (model->finite.block > BLOCK_MOST) {
 		log_error("block is more than %d bits: one has to do in memory",
 			  BLOCK_MOST);
 		return -1;
 	}
+	return 0;
+}
+
+int settings_check(const struct settings *settings)
+{
+	if (!settings->has_role)
+		return miss("role");
+	if (!*settings->address)
+		return miss("listen or connect");
+	if (check_address(settings->listens ? "listen" : "connect",
+			  settings->address))
+		return -1;
+	if (!*settings->key_file)
+		return miss("key-file");
+	if (!*settings->dev && !settings->dry_run)
+		return miss("dev, the link that is fed (or --dry-run)");
+	if (*settings->report && report_check_name(settings->report))
+		return -1;
+	if (*settings->metrics && check_address("metrics", settings->metrics))
+		return -1;
+	return check_model(&settings->model);
+}
+
+int settings_check_files(const struct settings *settings)
+{
+	struct scenario *scenario = NULL;
+	char why[128];
+
+	if (*settings->scenario &&
+	    scenario_load(&scenario, settings->scenario, why)) {
+		log_error("%s", why);
+		return -1;
+	}
+	scenario_free(scenario);
 	return secret_check(settings->key_file);
 }

@@ -39,6 +39,8 @@ struct pace {
  * @again: by the wall, when the next block may begin after one without key
  * @why: the last block was dropped for, that was said
  * @said: for complain()
+ * @unmet: why the ends did not meet the last time
+ * @retry: seconds until they try again
  */
 struct end {
 	const struct settings *set;
@@ -61,6 +63,8 @@ struct end {
 	double again;
 	const char *why;
 	unsigned int said;
+	int unmet;
+	double retry;
 };
 
 /* ---- pace.c ---- */

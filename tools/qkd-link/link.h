@@ -15,6 +15,7 @@
 
 /**
  * struct settings - what the user said
+ * @has_role, @has_model: which is not a default
  * @alice: role
  * @listens: else it connects
  * @address: ADDRESS:PORT, [ADDRESS]:PORT, or a path with a slash in it
@@ -27,6 +28,8 @@
  * @blocks: end after so many; 0: never
  */
 struct settings {
+	bool has_role;
+	bool has_model;
 	bool alice;
 	bool listens;
 	char address[ADDRESS_LEN];
@@ -50,12 +53,15 @@ void settings_default(struct settings *settings);
 int settings_read(struct settings *settings, const char *path);
 /* Words of the command line; the first is the role. */
 int settings_words(struct settings *settings, char **words);
-/* Of words, preset and set alone. */
+/* Words that are preset and set alone. */
 int settings_model(struct settings *settings, char **words);
 /* A word of each kind, for options, too. -1: it was said. */
 int settings_pace(const char *text, double *pace);
 int settings_recon(const char *text, enum recon *recon);
+/* Does it hold together? */
 int settings_check(const struct settings *settings);
+/* Are the files good that are there already: scenario and bootstrap key? */
+int settings_check_files(const struct settings *settings);
 
 /* ---- secret.c ---- */
 

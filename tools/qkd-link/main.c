@@ -2,6 +2,7 @@
 /* qkd-link: an end of an emulated optical link that feeds a link of type user. */
 #include <errno.h>
 #include <getopt.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,10 +40,11 @@ static const char help[] =
 	"       qkd-link [ OPTIONS ] [ -c FILE ]\n"
 	"       qkd-link --check-config [ FILE ]\n"
 	"       qkd-link --presets\n"
-	"       qkd-link --distance FROM,TO [ preset NAME ] [ set FIGURE=VALUE ]...\n"
+	"       qkd-link --distance FROM,TO [ -c FILE ] [ preset NAME ] [ set FIGURE=VALUE ]...\n"
 	"OPTIONS: --reconcile { cascade | ldpc }  --pace { real | fast | FACTOR }\n"
 	"         --scenario FILE  --blocks N  --dry-run\n"
 	"         --top  --report FILE.{html|svg}  --metrics { ADDRESS:PORT | PATH }\n"
+	"ADDRESS:PORT may be a path with a slash in it: a local socket.\n"
 	"Without words the configuration is " CONFIG ".\n";
 
 static struct settings settings;
@@ -70,20 +72,34 @@ static void handle(int signal, void (*handler)(int))
 
 static int distance(const char *range, const struct model *model)
 {
+	const char *why = NULL;
 	double from, to;
-	int end = 0;
+	int end = 0, err;
 
 	if (sscanf(range, "%lf,%lf%n", &from, &to, &end) != 2 || range[end] ||
-	    !(from >= 0 && to >= from)) {
+	    !(from >= 0 && to >= from && isfinite(to))) {
 		log_error(
 			"--distance \"%s\" is not FROM,TO in kilometres, such as 0,100",
 			range);
 		return EXIT_USAGE;
 	}
-	return rate_table(stdout, model, from * 1e3, to * 1e3,
-			  from < to ? STEPS : 0) ?
-		       EXIT_FAILED :
-		       EXIT_OK;
+	err = rate_table(stdout, model, from * 1e3, to * 1e3,
+			 from < to ? STEPS : 0, &why);
+	if (err == -EINVAL) {
+		log_error("the model does not hold together: %s", why);
+		return EXIT_USAGE;
+	}
+	return err || fflush(stdout) ? EXIT_FAILED : EXIT_OK;
+}
+
+static int presets(char **words)
+{
+	if (*words) {
+		log_error("--presets: \"%s\" is one word too many", *words);
+		return EXIT_USAGE;
+	}
+	model_presets(stdout);
+	return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
 }
 
 static int watch(void)
@@ -226,41 +242,48 @@ static int read_options(int argc, char **argv, bool apply, struct wish *wish)
 	return 0;
 }
 
+/* What the configuration and the words say: 0, or what to exit with. */
+static int read_settings(struct wish *wish, char **words)
+{
+	if (wish->check && *words)
+		wish->path = *words++;
+	if (wish->distance) {
+		if (wish->path && settings_read(&settings, wish->path))
+			return EXIT_FAILED;
+		return settings_model(&settings, words) ? EXIT_USAGE : 0;
+	}
+	if (*words && wish->path) {
+		log_error("either a configuration or words");
+		return EXIT_USAGE;
+	}
+	if (*words)
+		return settings_words(&settings, words) ? EXIT_USAGE : 0;
+	wish->path = wish->path ?: CONFIG;
+	return settings_read(&settings, wish->path) ? EXIT_FAILED : 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct wish wish = { 0 };
-	char **words;
 	int done = read_options(argc, argv, false, &wish);
 
 	if (done)
 		return done - 1;
-	words = argv + optind;
-	if (wish.presets) {
-		model_presets(stdout);
-		return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
-	}
+	if (wish.presets)
+		return presets(argv + optind);
 	settings_default(&settings);
+	done = read_settings(&wish, argv + optind);
+	if (done)
+		return done;
 	if (wish.distance)
-		return settings_model(&settings, words) ?
-			       EXIT_USAGE :
-			       distance(wish.distance, &settings.model);
-	if (wish.check && *words)
-		wish.path = *words++;
-	if (!*words || wish.check) {
-		wish.path = wish.path ?: CONFIG;
-		if (settings_read(&settings, wish.path))
-			return EXIT_FAILED;
-	} else if (wish.path) {
-		log_error("either a configuration or words");
-		return EXIT_USAGE;
-	} else if (settings_words(&settings, words)) {
-		return EXIT_USAGE;
-	}
+		return distance(wish.distance, &settings.model);
 	done = read_options(argc, argv, true, &wish);
 	if (done)
 		return done - 1;
 	if (settings_check(&settings))
-		return wish.check ? EXIT_FAILED : EXIT_USAGE;
+		return wish.path ? EXIT_FAILED : EXIT_USAGE;
+	if (settings_check_files(&settings))
+		return EXIT_FAILED;
 	if (!wish.check)
 		return run();
 	printf("%s is good\n", wish.path);

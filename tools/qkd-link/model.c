@@ -351,7 +351,10 @@ static int check_protocol(const struct model *model, const char **why)
 		{ model->protocol == PROTOCOL_COW && share[2] != 0,
 		  "share-nu2 must be 0: only cow-variant has empty symbols" },
 		{ model->protocol == PROTOCOL_COW_VARIANT && !(share[2] > 0),
-		  "share-nu2 (empty symbols) must be above 0" });
+		  "share-nu2 (empty symbols) must be above 0" },
+		{ model->protocol == PROTOCOL_COW_VARIANT && s->data < 0.5 &&
+			  model->detector.dead > 0,
+		  "data must be 0.5 or more if there is dead time" });
 }
 
 static int check_detector(const struct model *model, const char **why)

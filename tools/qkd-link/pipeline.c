@@ -64,7 +64,8 @@ void end_show(struct end *end, enum stage stage, double progress)
 	stats->clock = end->pace.time;
 	stats->wall = wall() - end->pace.begun;
 	stats->alarm = end->alarm;
-	talk_account(end->talk, &stats->auth);
+	if (end->talk)
+		talk_account(end->talk, &stats->auth);
 	feed_levels(end->feed, stats);
 	pthread_mutex_unlock(&stats->lock);
 }
@@ -243,12 +244,38 @@ static int light_up(struct end *end)
 static void part(struct end *end)
 {
 	wake_fd[0] = wake_fd[1] = -1;
-	talk_attach(end->talk, -1);
+	if (end->talk)
+		talk_attach(end->talk, -1);
 	join_part(&end->join);
 	emitter_free(end->emitter);
 	receiver_free(end->receiver);
 	end->emitter = NULL;
 	end->receiver = NULL;
+}
+
+static int take_key(struct end *end)
+{
+	struct talk_account account;
+	struct talk *talk;
+	size_t size;
+	uint8_t *key = secret_take(end->set->key_file, &size);
+	int err;
+
+	if (!key)
+		return -1;
+	err = talk_new(&talk, end->set->alice, key, size);
+	kme_secret_free(key, size);
+	if (err) {
+		log_error(
+			"%s: it cannot be kept in locked memory: set LimitMEMLOCK=infinity",
+			end->set->key_file);
+		return -1;
+	}
+	talk_free(end->talk);
+	end->talk = talk;
+	talk_account(talk, &account);
+	end->initial = account.left[0];
+	return 0;
 }
 
 /* Who is there? */
@@ -257,6 +284,9 @@ static int greet(void *arg)
 	struct end *end = arg;
 	int err;
 
+	/* used once: not before there is somebody */
+	if (!end->talk && take_key(end))
+		return -EKEYREJECTED;
 	wake_fd[0] = end->join.talk.fd;
 	wake_fd[1] = end->join.light;
 	talk_adopt(end->talk, &end->join.talk);
@@ -279,6 +309,8 @@ static bool is_stopped(const struct end *end)
 {
 	struct talk_account account;
 
+	if (!end->talk)
+		return false;
 	talk_account(end->talk, &account);
 	return account.left[0] < account.low || account.left[1] < account.low;
 }
@@ -305,6 +337,17 @@ static bool has_ended(const struct end *end)
 static const char stopped[] =
 	"key of the tags is at its low mark: give both ends a new bootstrap key, see qkd-link(1)";
 
+static void say_dropped(const struct end *end, const struct block_stat *block)
+{
+	char qber[32] = "";
+
+	if (block->measured)
+		snprintf(qber, sizeof(qber), ", QBER %.1f %%",
+			 100 * block->qber);
+	log_info("%s: block %llu is dropped: %s%s", end->stats->link_name,
+		 (unsigned long long)block->number, block->why, qber);
+}
+
 /* After a block: does key come, and if not, why? */
 static void judge(struct end *end)
 {
@@ -321,10 +364,7 @@ static void judge(struct end *end)
 	}
 	end->without++;
 	if (!end->why || strcmp(end->why, last->why))
-		log_info("%s: block %llu is dropped: %s, QBER %.1f %%",
-			 end->stats->link_name,
-			 (unsigned long long)last->number, last->why,
-			 100 * last->qber);
+		say_dropped(end, last);
 	end->why = last->why;
 	if (last->qber > end->stats->threshold)
 		set_alarm(end, "QBER is above what the protocol can bear");
@@ -413,6 +453,15 @@ static int bob_begins(struct end *end)
 	return next_block(end);
 }
 
+/* Alice has made all that she was to. */
+static int over(struct end *end)
+{
+	if (!has_ended(end))
+		log_info("%s: the other end makes no more blocks",
+			 end->stats->link_name);
+	return end->set->blocks ? ENDED : -EPIPE;
+}
+
 static int bob_turn(struct end *end)
 {
 	struct buffer train = { 0 };
@@ -430,7 +479,7 @@ static int bob_turn(struct end *end)
 	if (frame == FRAME_BLOCK)
 		return bob_begins(end);
 	if (frame == FRAME_END)
-		return has_ended(end) ? ENDED : -EPIPE;
+		return over(end);
 	if (frame != FRAME_DARK)
 		return -EPROTO;
 	mine = what_i_need(end);
@@ -442,31 +491,6 @@ static int bob_turn(struct end *end)
 }
 
 /* ---- All of it ---- */
-
-static int take_key(struct end *end)
-{
-	struct talk_account account;
-	struct talk *talk;
-	size_t size;
-	uint8_t *key = secret_take(end->set->key_file, &size);
-	int err;
-
-	if (!key)
-		return -1;
-	err = talk_new(&talk, end->set->alice, key, size);
-	kme_secret_free(key, size);
-	if (err) {
-		log_error(
-			"%s: it cannot be kept in locked memory: set LimitMEMLOCK=infinity",
-			end->set->key_file);
-		return -1;
-	}
-	talk_free(end->talk);
-	end->talk = talk;
-	talk_account(talk, &account);
-	end->initial = account.left[0];
-	return 0;
-}
 
 static int load_scenario(struct end *end)
 {
@@ -491,7 +515,8 @@ static void renew(struct end *end)
 	if (*end->set->scenario && !load_scenario(end))
 		log_info("%s: %s: read again", end->stats->link_name,
 			 end->set->scenario);
-	if (access(end->set->key_file, F_OK))
+	if (access(end->set->key_file, F_OK) ||
+	    secret_check(end->set->key_file))
 		return;
 	part(end);
 	if (take_key(end))
@@ -524,33 +549,63 @@ static void say_lost(struct end *end, int err)
 		 strerror(-err));
 }
 
-static void run(struct end *end)
+/* Why the ends do not meet, once. What is wrong with what the other one said was said. */
+static void say_unmet(struct end *end, int err)
 {
-	double retry = RETRY_LEAST;
+	bool unsaid = err != -EBADMSG && err != -EINVAL && err != -ENOKEY &&
+		      err != -EPROTONOSUPPORT && err != -EKEYREJECTED &&
+		      err != -EINTR &&
+		      !(end->set->listens && err == -ETIMEDOUT);
+
+	if (err != end->unmet && unsaid && !link_stop)
+		log_error("%s: cannot meet the other end at %s: %s",
+			  end->stats->link_name, end->set->address,
+			  err == -EADDRNOTAVAIL ? "there is no such host" :
+						  strerror(-err));
+	end->unmet = err;
+}
+
+/* Until the ends do not meet, or part. */
+static int meeting(struct end *end)
+{
+	int err;
+
+	if (link_renew)
+		renew(end);
+	end_show(end, is_stopped(end) ? STAGE_STOPPED : STAGE_CONNECT, 0);
+	err = is_stopped(end) ? -ENOKEY : meet(end);
+	say_unmet(end, err);
+	if (err == -ENOKEY)
+		set_alarm(end, stopped);
+	if (!err) {
+		end->retry = RETRY_LEAST;
+		err = connected(end);
+		say_lost(end, err);
+	}
+	part(end);
+	report(end);
+	return err;
+}
+
+static int run(struct end *end)
+{
 	int err = 0;
 
-	while (!link_stop && err != ENDED) {
-		if (link_renew)
-			renew(end);
-		end_show(end, is_stopped(end) ? STAGE_STOPPED : STAGE_CONNECT,
-			 0);
-		err = is_stopped(end) ? -ENOKEY : meet(end);
-		if (err == -ENOKEY)
-			set_alarm(end, stopped);
-		if (!err) {
-			retry = RETRY_LEAST;
-			err = connected(end);
-			say_lost(end, err);
-		}
-		part(end);
-		report(end);
-		if (err == ENDED || link_stop)
-			continue;
-		pace_idle(&end->pace, retry);
+	end->retry = RETRY_LEAST;
+	while (!link_stop) {
+		err = meeting(end);
+		if (err == ENDED)
+			break;
+		if (err == -EKEYREJECTED)
+			return -1;
+		if (link_stop)
+			break;
+		pace_idle(&end->pace, end->retry);
 		/* who is called has waited already */
 		if (!end->set->listens)
-			retry = 2 * retry < RETRY_MOST ? 2 * retry : RETRY_MOST;
+			end->retry = fmin(2 * end->retry, RETRY_MOST);
 	}
+	return 0;
 }
 
 /* It depends on the block how long its steps take. */
@@ -576,8 +631,7 @@ static int open_all(struct end *end)
 	rate_expected(&set->model, &state, &expected);
 	end->qber = expected.error;
 	end->answer_ms = answer_ms(set);
-	/* the last: it is used once */
-	return take_key(end);
+	return 0;
 }
 
 int link_run(const struct settings *settings, struct stats *stats)
@@ -592,11 +646,10 @@ int link_run(const struct settings *settings, struct stats *stats)
 
 	if (!err) {
 		pace_begin(&end.pace, settings->pace);
-		run(&end);
+		err = run(&end);
 		end_show(&end, STAGE_CONNECT, 0);
 	}
-	if (end.talk)
-		part(&end);
+	part(&end);
 	talk_free(end.talk);
 	feed_close(end.feed);
 	scenario_free(end.scenario);

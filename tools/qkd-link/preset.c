@@ -58,7 +58,9 @@
 
 #define BLOCK(bits) \
 	{ .block = bits, .eps_sec = 1e-10, .eps_cor = 1e-15, .max_qber = 0.11 }
-#define CHOSEN "rate, intensities, shares, key-basis: chosen"
+#define CHOSEN                                                         \
+	"rate, intensities, shares, key-basis, data, block, eps-sec, " \
+	"eps-cor, max-qber: chosen"
 
 /**
  * struct preset - a link
@@ -300,7 +302,7 @@ static const char sources[] =
 	"[2] H.-K. Lo, M. Curty, B. Qi, Phys. Rev. Lett. 108, 130503 (2012)\n"
 	"[3] S.-K. Liao et al., Nature 549, 43 (2017)\n"
 	"assumed: of the usual order, from no paper; chosen: the operator's\n"
-	"to choose. No figure is of a product.\n";
+	"to choose. No figure is of a product. What is not there is 0.\n";
 
 int model_preset(struct model *model, const char *name)
 {
@@ -320,6 +322,23 @@ const char *model_preset_name(unsigned int number)
 	return number < PRESETS ? presets[number].model.name : NULL;
 }
 
+/* Those that are not 0. */
+static void put_figures(FILE *file, const struct model *model)
+{
+	const char *name, *unit;
+	double value;
+	size_t i;
+
+	fprintf(file, "%cprotocol %s, medium %s", FIGURES,
+		protocol_name(model->protocol),
+		medium_name(model->channel.medium));
+	for (i = 0; !model_figure(model, i, &name, &value, &unit); i++)
+		if (value != 0)
+			fprintf(file, ", %s %.6g%s%s", name, value,
+				*unit ? " " : "", unit);
+	putc('\n', file);
+}
+
 void model_presets(FILE *file)
 {
 	size_t i;
@@ -328,6 +347,7 @@ void model_presets(FILE *file)
 	for (i = 0; i < PRESETS; i++) {
 		fprintf(file, "%s: %s\n", presets[i].model.name,
 			presets[i].what);
+		put_figures(file, &presets[i].model);
 		for (j = 0; presets[i].text[j]; j++)
 			fprintf(file, "    %s\n", presets[i].text[j]);
 	}

@@ -152,9 +152,10 @@ double binary_entropy(double p);
  * second, QBER, S or visibility (0: none), secret bits per second (asymptotic), and of
  * a block of finite.block bits (0 if eps_sec is 0). Satellites: the distance is
  * the height of the orbit, the moment that of culmination. Distances at which the
- * model does not hold (turbulence is too strong) are left out. -EIO.
+ * model does not hold (turbulence is too strong) are left out. -EIO; -EINVAL if it holds at none, and
+ * *@why says why not.
  */
 int rate_table(FILE *file, const struct model *model, double from, double to,
-	       unsigned int steps);
+	       unsigned int steps, const char **why);
 
 #endif

@@ -171,6 +171,9 @@ static void put_sources(FILE *file, const struct model *model)
 		next = strchrnul(line, '\n');
 		if (*next)
 			*next++ = '\0';
+		/* the table above has them */
+		if (*line == FIGURES)
+			continue;
 		if (*line != ' ') {
 			snprintf(name, sizeof(name), "%.*s",
 				 (int)strcspn(line, ":"), line);
@@ -195,7 +198,10 @@ static void put_block(FILE *file, const struct block_stat *block)
 	cell(file, "td", "%.9g", block->time);
 	cell(file, "td", "%" PRIu64, block->pulses);
 	cell(file, "td", "%" PRIu64, block->sifted);
-	cell(file, "td", "%.6g", 100 * block->qber);
+	if (block->measured)
+		cell(file, "td", "%.6g", 100 * block->qber);
+	else
+		cell(file, "td", "none");
 	cell(file, "td", "%.6g", block->chsh);
 	cell(file, "td", "%.6g", block->visibility);
 	cell(file, "td", "%" PRIu64, block->leaked);

@@ -43,7 +43,8 @@ static void put_blocks(FILE *file, const struct stats *copy, bool dropped)
 		since = block->time;
 		if (!block->why == dropped)
 			continue;
-		fprintf(file, "%.9g %.9g ", block->time, 100 * block->qber);
+		fprintf(file, "%.9g %.9g ", block->time,
+			block->measured ? 100 * block->qber : NAN);
 		/* of the block before the oldest one nothing is known */
 		if (span > 0)
 			fprintf(file, "%.9g\n",
@@ -111,13 +112,14 @@ static void fill_curve(struct curve *curve, const struct model *model,
 	char *table = NULL, *names;
 	size_t size = 0;
 	FILE *file = open_memstream(&table, &size);
+	const char *why;
 	int err;
 
 	if (!file)
 		return;
 	curve->known = true;
 	err = rate_table(file, model, satellite ? LOWEST_ORBIT : to / STEPS, to,
-			 STEPS - 1);
+			 STEPS - 1, &why);
 	err |= fclose(file);
 	names = !err && table ? strchr(table, '\n') : NULL;
 	if (names) {

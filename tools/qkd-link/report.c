@@ -158,17 +158,22 @@ static int temporary(const char *path, char **name)
 	return fd < 0 ? -errno : fd;
 }
 
+int report_check_name(const char *path)
+{
+	if (is_html(path) || is_svg(path))
+		return 0;
+	error(0, 0, "--report: \"%s\" should end in .html or .svg", path);
+	return -EINVAL;
+}
+
 static int check_file(const char *path)
 {
 	struct stat status;
 	char *name;
 	int fd;
 
-	if (!is_html(path) && !is_svg(path)) {
-		error(0, 0, "--report: \"%s\" should end in .html or .svg",
-		      path);
+	if (report_check_name(path))
 		return -EINVAL;
-	}
 	if (!stat(path, &status) && S_ISDIR(status.st_mode))
 		return complain_of(path, EISDIR);
 	fd = temporary(path, &name);

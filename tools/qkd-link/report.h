@@ -5,6 +5,8 @@
 
 #include "stats.h"
 
+/* Does @path end in .html or .svg? An error was said. */
+int report_check_name(const char *path);
 /* Before a run: can report_write() do it? @path ends in .html or .svg, its folder takes
  * a file, and there is gnuplot. An error was said on stderr. */
 int report_check(const char *path);

@@ -115,8 +115,8 @@ void stats_block(struct stats *stats, const struct block_stat *block)
 	} else {
 		stats->key_bits += block->secret.bits;
 	}
-	/* a block that was lost on its way has no QBER */
-	if (block->sifted)
+	/* a block that was lost on its way has none */
+	if (block->measured)
 		stats->qber = block->qber;
 	pthread_mutex_unlock(&stats->lock);
 }

@@ -37,7 +37,8 @@ enum stage {
  * @number: of the block
  * @time: seconds of the link's own clock (pulses / rate) when it ended
  * @sifted, @leaked: bits
- * @qber: of the key basis, measured (0..1)
+ * @measured: there is a QBER
+ * @qber: of the key basis (0..1), or of the check basis if that was too high
  * @chsh, @visibility: of pairs, of COW; else 0
  * @f: leaked / (sifted * h(qber)); 0 if there was no error
  * @secret: what was kept
@@ -50,6 +51,7 @@ struct block_stat {
 	uint64_t pulses;
 	uint64_t sifted;
 	uint64_t leaked;
+	bool measured;
 	double qber;
 	double chsh;
 	double visibility;

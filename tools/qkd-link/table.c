@@ -47,18 +47,22 @@ static void table_line(FILE *file, const struct model *model)
 }
 
 int rate_table(FILE *file, const struct model *model, double from, double to,
-	       unsigned int steps)
+	       unsigned int steps, const char **why)
 {
 	struct model at = *model;
-	const char *why;
-	unsigned int i;
+	unsigned int i, lines = 0;
 
-	fputs("km\tdB\tsifted\tqber\tS_or_visibility\tkey\tkey_block\n", file);
 	for (i = 0; i <= steps; i++) {
 		at.channel.length = steps ? from + (to - from) * i / steps :
 					    from;
-		if (!model_check(&at, &why))
-			table_line(file, &at);
+		if (model_check(&at, why))
+			continue;
+		if (!lines++)
+			fputs("km\tdB\tsifted\tqber\tS_or_visibility\tkey\tkey_block\n",
+			      file);
+		table_line(file, &at);
 	}
+	if (!lines)
+		return -EINVAL;
 	return ferror(file) ? -EIO : 0;
 }
