@@ -35,7 +35,7 @@ enum option_code {
 };
 
 static const char help[] =
-	"Usage: qkd-link [ OPTIONS ] { alice | bob } { listen | connect } ADDRESS:PORT\n"
+	"Usage: qkd-link [ OPTIONS ] { alice | bob } { listen | connect } { ADDRESS:PORT | PATH }\n"
 	"                key-file FILE [ dev LINK ] [ preset NAME ] [ set FIGURE=VALUE ]...\n"
 	"       qkd-link [ OPTIONS ] [ -c FILE ]\n"
 	"       qkd-link --check-config [ FILE ]\n"
@@ -44,7 +44,6 @@ static const char help[] =
 	"OPTIONS: --reconcile { cascade | ldpc }  --pace { real | fast | FACTOR }\n"
 	"         --scenario FILE  --blocks N  --dry-run\n"
 	"         --top  --report FILE.{html|svg}  --metrics { ADDRESS:PORT | PATH }\n"
-	"ADDRESS:PORT may be a path with a slash in it: a local socket.\n"
 	"Without words the configuration is " CONFIG ".\n";
 
 static struct settings settings;
