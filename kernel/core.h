@@ -11,8 +11,8 @@
  *   qkd_registry_lock (mutex)	the tables of links and types
  *   link->lock (mutex)		configuration, generation, supply, wiping by age
  *   link->handle_lock (mutex)	handles and peeks
- *   macsec_lock (mutex)	bound macsec devices; inside RTNL, see macsec.c
- *   wg_lock (mutex)	WireGuard peers; inside RTNL, see wg.c
+ *   qkd_bindings.lock (mutex)	bound macsec devices, WireGuard peers: one each; inside
+ *			RTNL, see binding.h
  *   RCU			everything that a packet or an allocation reads
  */
 #ifndef _QKD_CORE_H

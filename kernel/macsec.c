@@ -8,20 +8,18 @@
  * else. Which SA frames are sent under, and when, is the operator's or his
  * daemon's business: that is set by rtnetlink, without a key.
  *
- * macsec takes SAs over generic netlink alone, and a handler of ours runs under a
- * lock of generic netlink that macsec's handlers take too. So handlers only say
- * what is wanted, and the device's work item does it. While an SA is pending
- * nothing is taken from the link; the work first asks macsec whether the AN is
- * free, then takes the key, then hands it over.
+ * Handlers only say what is wanted, and the work of the device's binding does it:
+ * binding.c says why. While an SA is pending nothing is taken from the link; the
+ * work first asks macsec whether the AN is free, then takes the key, then hands it
+ * over.
  *
  * No SA lives longer than the binding's max_time, whatever becomes of the link's
  * generation: its key was used once, and serves until then. If the link or the
  * binding goes, or the machine sleeps or is cloned, its SAs go at once.
  *
- * Locks: RTNL, then macsec_lock. While macsec is spoken to, none is held.
+ * Locks: RTNL, then that of the bindings. While macsec is spoken to, none is held.
  */
 #include <linux/if_macsec.h>
-#include <linux/module.h>
 #include <linux/netdevice.h>
 #include <linux/rtnetlink.h>
 #include <linux/slab.h>
@@ -30,14 +28,7 @@
 
 #include "macsec.h"
 
-#define MACSEC_HASH_BITS	8
-#define MACSEC_RETRY		HZ	/* when there was no memory to speak with macsec */
-
-static DEFINE_MUTEX(macsec_lock);	/* the next three, and all bound devices */
-static DEFINE_HASHTABLE(macsec_table, MACSEC_HASH_BITS);	/* by ifindex */
-static LIST_HEAD(macsec_list);		/* by number */
-static u64 macsec_number;		/* of the last binding or request */
-static struct workqueue_struct *macsec_wq;
+static struct qkd_bindings macsec_bindings;
 
 /**
  * struct macsec_suite - a cipher suite
@@ -172,12 +163,12 @@ static int secy_read_locked(struct net *net, u32 ifindex, struct qkd_secy *secy,
 
 static struct qkd_macsec *macsec_find(const struct net *net, u32 ifindex)
 {
-	struct qkd_macsec *b;
+	struct qkd_binding *b;
 
-	lockdep_assert_held(&macsec_lock);
-	hash_for_each_possible(macsec_table, b, hash, ifindex)
-		if (b->ifindex == ifindex && net_eq(b->net, net))
-			return b;
+	lockdep_assert_held(&macsec_bindings.lock);
+	hash_for_each_possible(macsec_bindings.table, b, hash, ifindex)
+		if (qkd_binding_is_at(b, net, ifindex))
+			return to_qkd_macsec(b);
 	return NULL;
 }
 
@@ -222,7 +213,7 @@ static struct qkd_macsec_sa *sa_by_number(const struct qkd_macsec *b, u64 number
 
 static void sa_drop(struct qkd_macsec *b, struct qkd_macsec_sa *sa)
 {
-	lockdep_assert_held(&macsec_lock);
+	lockdep_assert_held(&macsec_bindings.lock);
 	list_del(&sa->list);
 	b->nsas--;
 	kfree(sa);
@@ -234,38 +225,20 @@ static void sa_leave(struct qkd_macsec_sa *sa, const char *why)
 	sa->message = why;
 }
 
-static void macsec_kick(struct qkd_macsec *b)
-{
-	mod_delayed_work(macsec_wq, &b->work, 0);
-}
-
-static void macsec_leave(struct qkd_macsec *b, const char *why)
+/* All its SAs go. */
+static void macsec_clear(struct qkd_binding *base, const char *why)
 {
 	struct qkd_macsec_sa *sa;
 
-	lockdep_assert_held(&macsec_lock);
-	if (b->leaving)
-		return;
-	b->leaving = why;
-	list_for_each_entry(sa, &b->sas, list)
+	list_for_each_entry(sa, &to_qkd_macsec(base)->sas, list)
 		sa_leave(sa, why);
-	macsec_kick(b);
-}
-
-/* From here on only the work knows it. */
-static void macsec_unlist(struct qkd_macsec *b)
-{
-	lockdep_assert_held(&macsec_lock);
-	hash_del(&b->hash);
-	list_del(&b->list);
-	b->bound = false;
 }
 
 /* @sa: an SA, or NULL for the device as a whole. The caller holds the namespace. */
 static void macsec_tell(const struct qkd_macsec *b, u32 type,
 			const struct qkd_macsec_sa *sa)
 {
-	struct qkd_event ev = { .type = type, .stream = -1, .ifindex = b->ifindex };
+	struct qkd_event ev = { .type = type, .stream = -1, .ifindex = b->base.ifindex };
 
 	if (sa) {
 		ev.macsec = &sa->name;
@@ -274,7 +247,7 @@ static void macsec_tell(const struct qkd_macsec *b, u32 type,
 	}
 	if (sa && memchr_inv(sa->id, 0, sizeof(sa->id)))
 		ev.key_id = sa->id;
-	qkd_event_send(b->link, &ev);
+	qkd_event_send(b->base.link, &ev);
 }
 
 /*
@@ -310,11 +283,11 @@ static int sa_check_room(struct qkd_macsec *b, struct qkd_port *port,
 	int err = 0;
 
 	if (sa->name.dir == QKD_DIR_IN)
-		err = qkd_macsec_find_channel(port, b->ifindex, sa->name.sci);
+		err = qkd_macsec_find_channel(port, b->base.ifindex, sa->name.sci);
 	if (err == -ENODEV)
 		return sa_refused(sa, err, "the device has no receive channel of this SCI");
 	if (!err)
-		err = qkd_macsec_find(port, b->ifindex, &sa->name);
+		err = qkd_macsec_find(port, b->base.ifindex, &sa->name);
 	if (!err)
 		return sa_refused(sa, -EBUSY, "macsec has an SA with this AN");
 	if (err != -ENODEV)
@@ -331,16 +304,16 @@ static int sa_install(struct qkd_macsec *b, struct qkd_port *port,
 	err = sa_check_room(b, port, sa);
 	if (err)
 		return err;
-	err = sa_take_key(b->link, sa, &sak);
+	err = sa_take_key(b->base.link, sa, &sak);
 	if (err) {
 		memzero_explicit(&sak, sizeof(sak));
 		return sa_refused(sa, err, qkd_key_error(err));
 	}
-	err = qkd_macsec_install(port, b->ifindex, &sa->name, sa->id, &sak);
+	err = qkd_macsec_install(port, b->base.ifindex, &sa->name, sa->id, &sak);
 	memzero_explicit(&sak, sizeof(sak));
 	if (!err)
 		return 0;
-	qkd_refuse(b->link, QKD_REFUSED_BURNT);
+	qkd_refuse(b->base.link, QKD_REFUSED_BURNT);
 	return sa_refused(sa, err, "macsec refused the SA");
 }
 
@@ -349,7 +322,7 @@ static void sa_settle(struct qkd_macsec *b, const struct qkd_macsec_sa *done)
 {
 	struct qkd_macsec_sa *sa;
 
-	mutex_lock(&macsec_lock);
+	mutex_lock(&macsec_bindings.lock);
 	sa = sa_by_number(b, done->number);
 	memcpy(sa->id, done->id, sizeof(sa->id));
 	sa->there = done->there;
@@ -365,7 +338,7 @@ static void sa_settle(struct qkd_macsec *b, const struct qkd_macsec_sa *done)
 		b->failed++;
 	else
 		b->installed++;
-	mutex_unlock(&macsec_lock);
+	mutex_unlock(&macsec_bindings.lock);
 }
 
 static void do_install(struct qkd_macsec *b, struct qkd_port *port,
@@ -385,7 +358,7 @@ static void sa_settle_removed(struct qkd_macsec *b, const struct qkd_macsec_sa *
 {
 	struct qkd_macsec_sa *sa;
 
-	mutex_lock(&macsec_lock);
+	mutex_lock(&macsec_bindings.lock);
 	sa = sa_by_number(b, done->number);
 	if (!done->error) {
 		b->removed += done->there;
@@ -396,13 +369,13 @@ static void sa_settle_removed(struct qkd_macsec *b, const struct qkd_macsec_sa *
 		sa->error = done->error;
 		sa->message = done->message;
 	}
-	mutex_unlock(&macsec_lock);
+	mutex_unlock(&macsec_bindings.lock);
 }
 
 static void do_remove(struct qkd_macsec *b, struct qkd_port *port,
 		      struct qkd_macsec_sa *sa)
 {
-	int err = sa->there ? qkd_macsec_remove(port, b->ifindex, &sa->name) : 0;
+	int err = sa->there ? qkd_macsec_remove(port, b->base.ifindex, &sa->name) : 0;
 
 	sa->error = 0;
 	/* somebody else has removed it, or its channel or device is gone */
@@ -426,7 +399,7 @@ static bool macsec_next(struct qkd_macsec *b, struct qkd_macsec_sa *next)
 	struct qkd_macsec_sa *sa;
 	bool found = false;
 
-	mutex_lock(&macsec_lock);
+	mutex_lock(&macsec_bindings.lock);
 	list_for_each_entry(sa, &b->sas, list) {
 		if (sa->state == QKD_MACSEC_STATE_INSTALLED && now >= sa_end(b, sa))
 			sa_leave(sa, "its time is over");
@@ -437,20 +410,22 @@ static bool macsec_next(struct qkd_macsec *b, struct qkd_macsec_sa *next)
 		found = true;
 		break;
 	}
-	mutex_unlock(&macsec_lock);
+	mutex_unlock(&macsec_bindings.lock);
 	return found;
 }
 
-/* Returns false if it must be tried again. */
-static bool macsec_serve(struct qkd_macsec *b, struct net *net)
+static int macsec_serve(struct qkd_binding *base, struct net *net)
 {
-	struct qkd_port port;
+	struct qkd_macsec *b = to_qkd_macsec(base);
 	struct qkd_macsec_sa sa;
+	struct qkd_port port;
+	int err;
 
 	if (!macsec_next(b, &sa))
-		return true;
-	if (qkd_port_open(&port, net, MACSEC_GENL_NAME))
-		return false;
+		return 0;
+	err = qkd_port_open(&port, net, MACSEC_GENL_NAME);
+	if (err)
+		return err;
 	do {
 		if (sa.state == QKD_MACSEC_STATE_PENDING)
 			do_install(b, &port, &sa);
@@ -458,133 +433,78 @@ static bool macsec_serve(struct qkd_macsec *b, struct net *net)
 			do_remove(b, &port, &sa);
 	} while (macsec_next(b, &sa));
 	qkd_port_close(&port);
-	return true;
+	return 0;
 }
 
-static void macsec_strip(struct qkd_macsec *b, struct net *net, u32 ifindex)
+static void macsec_strip(struct qkd_binding *base, struct net *net, u32 ifindex)
 {
 	struct qkd_port port;
 	struct qkd_macsec_sa *sa;
 
 	if (qkd_port_open(&port, net, MACSEC_GENL_NAME))
 		return;
-	/* nobody else knows @b any more */
-	list_for_each_entry(sa, &b->sas, list)
+	list_for_each_entry(sa, &to_qkd_macsec(base)->sas, list)
 		if (sa->there)
 			qkd_macsec_remove(&port, ifindex, &sa->name);
 	qkd_port_close(&port);
 }
 
-/*
- * The device has left its namespace. If it lives on in another one, its SAs must
- * not: no link there answers for them.
- */
-static void macsec_follow(struct qkd_macsec *b)
+static void macsec_gone(struct qkd_binding *base)
 {
-	u32 ifindex = 0;
-	struct net *net = qkd_port_follow(b->moved, &ifindex);
-
-	if (!net)
-		return;
-	macsec_strip(b, net, ifindex);
-	put_net(net);
+	macsec_tell(to_qkd_macsec(base), QKD_EVENT_TYPE_MACSEC_UNBOUND, NULL);
 }
 
-static void macsec_free(struct qkd_macsec *b)
+static void macsec_free(struct qkd_binding *base)
 {
+	struct qkd_macsec *b = to_qkd_macsec(base);
 	struct qkd_macsec_sa *sa, *n;
 
-	/* queued when it was unlisted, by somebody who came just before us */
-	cancel_delayed_work(&b->work);
 	list_for_each_entry_safe(sa, n, &b->sas, list)
 		kfree(sa);
-	qkd_link_put(b->link);
 	kfree(b);
-	module_put(THIS_MODULE);
-}
-
-static void macsec_end(struct qkd_macsec *b, struct net *net)
-{
-	if (b->moved)
-		macsec_follow(b);
-	if (net)
-		macsec_tell(b, QKD_EVENT_TYPE_MACSEC_UNBOUND, NULL);
-	macsec_free(b);
 }
 
 /* What is left of a device that is being unbound are SAs that macsec keeps. */
-static bool macsec_is_done(const struct qkd_macsec *b)
+static bool macsec_done(const struct qkd_binding *base)
 {
 	const struct qkd_macsec_sa *sa;
 
-	list_for_each_entry(sa, &b->sas, list)
+	list_for_each_entry(sa, &to_qkd_macsec(base)->sas, list)
 		if (sa->state != QKD_MACSEC_STATE_FAILED)
 			return false;
-	return b->leaving;
+	return true;
 }
 
 /* When the next SA's time is over. */
-static void macsec_arm(struct qkd_macsec *b)
+static u64 macsec_due(const struct qkd_binding *base, u64 now)
 {
+	const struct qkd_macsec *b = to_qkd_macsec(base);
 	const struct qkd_macsec_sa *sa;
-	u64 now = ktime_get_boottime_ns(), end = U64_MAX;
+	u64 due = U64_MAX;
 
 	list_for_each_entry(sa, &b->sas, list)
 		if (sa->state == QKD_MACSEC_STATE_INSTALLED)
-			end = min(end, sa_end(b, sa));
-	if (end == U64_MAX)
-		return;
-	end = end > now ? end - now : 0;
-	queue_delayed_work(macsec_wq, &b->work, nsecs_to_jiffies(end) + 1);
+			due = min(due, sa_end(b, sa));
+	return due;
 }
 
-/*
- * Holds the namespace. Nothing does between the runs of the work, but it does
- * not go before its devices, and those are unbound when they go.
- */
-static struct net *macsec_begin(struct qkd_macsec *b, bool *bound)
-{
-	struct net *net;
+static const struct qkd_binding_ops macsec_ops = {
+	.owns = netif_is_macsec,
+	.leave = macsec_clear,
+	.stop = macsec_clear,
+	.serve = macsec_serve,
+	.done = macsec_done,
+	.due = macsec_due,
+	.strip = macsec_strip,
+	.gone = macsec_gone,
+	.free = macsec_free,
+};
 
-	mutex_lock(&macsec_lock);
-	*bound = b->bound;
-	net = b->bound ? maybe_get_net(b->net) : b->last_net;
-	mutex_unlock(&macsec_lock);
-	return net;
-}
-
-static void macsec_work(struct work_struct *work)
-{
-	struct qkd_macsec *b = container_of(to_delayed_work(work), struct qkd_macsec,
-					    work);
-	bool bound, served, end = false;
-	struct net *net;
-
-	net = macsec_begin(b, &bound);
-	if (!bound) {
-		macsec_end(b, net);
-		goto put_net;
-	}
-	/* a namespace that is on its way out unbinds its devices itself */
-	if (!net)
-		return;
-	served = macsec_serve(b, net);
-	mutex_lock(&macsec_lock);
-	if (!served) {
-		queue_delayed_work(macsec_wq, &b->work, MACSEC_RETRY);
-	} else if (b->bound && macsec_is_done(b)) {
-		macsec_unlist(b);
-		end = true;
-	} else if (b->bound) {
-		macsec_arm(b);
-	}
-	mutex_unlock(&macsec_lock);
-	if (end)
-		macsec_end(b, net);
-put_net:
-	if (net)
-		put_net(net);
-}
+static struct qkd_bindings macsec_bindings = {
+	.lock = __MUTEX_INITIALIZER(macsec_bindings.lock),
+	.list = LIST_HEAD_INIT(macsec_bindings.list),
+	.ops = &macsec_ops,
+};
 
 /*
  * What is asked for
@@ -595,29 +515,23 @@ static int macsec_enter(struct qkd_macsec *b, struct netlink_ext_ack *extack)
 	const struct qkd_macsec *old;
 	int err = 0;
 
-	mutex_lock(&macsec_lock);
-	old = macsec_find(b->net, b->ifindex);
-	if (READ_ONCE(b->link->gone)) {
+	mutex_lock(&macsec_bindings.lock);
+	old = macsec_find(b->base.net, b->base.ifindex);
+	if (READ_ONCE(b->base.link->gone)) {
 		NL_SET_ERR_MSG(extack, "link is being deleted");
 		err = -ENODEV;
-	} else if (old && old->leaving) {
+	} else if (old && old->base.leaving) {
 		NL_SET_ERR_MSG(extack, "the device is still being unbound");
 		err = -EBUSY;
 	} else if (old) {
 		NL_SET_ERR_MSG(extack, "the device is bound to a link");
 		err = -EEXIST;
 	} else {
-		b->number = ++macsec_number;
-		hash_add(macsec_table, &b->hash, b->ifindex);
-		list_add_tail(&b->list, &macsec_list);
-		b->bound = true;
-		/* the link holds the module until qkd_macsec_link_gone() */
-		kref_get(&b->link->ref);
-		__module_get(THIS_MODULE);
+		qkd_binding_enter(&b->base);
 		/* before anything can happen to it */
 		macsec_tell(b, QKD_EVENT_TYPE_MACSEC_BOUND, NULL);
 	}
-	mutex_unlock(&macsec_lock);
+	mutex_unlock(&macsec_bindings.lock);
 	return err;
 }
 
@@ -641,15 +555,12 @@ int qkd_macsec_bind(struct qkd_link *link, u32 ifindex, u32 max_time,
 	b = kzalloc(sizeof(*b), GFP_KERNEL_ACCOUNT);
 	if (!b)
 		return -ENOMEM;
-	INIT_DELAYED_WORK(&b->work, macsec_work);
+	qkd_binding_init(&b->base, &macsec_bindings, link, ifindex);
 	INIT_LIST_HEAD(&b->sas);
-	b->link = link;
-	b->net = link->net;
-	b->ifindex = ifindex;
 	b->max_time = max_time;
 	/* the device cannot go unnoticed in between */
 	rtnl_lock();
-	err = secy_read(b->net, ifindex, &b->secy, extack) ?: macsec_enter(b, extack);
+	err = secy_read(b->base.net, ifindex, &b->secy, extack) ?: macsec_enter(b, extack);
 	rtnl_unlock();
 	if (err)
 		kfree(b);
@@ -671,11 +582,11 @@ int qkd_macsec_unbind(struct net *net, u32 ifindex, struct netlink_ext_ack *exta
 {
 	struct qkd_macsec *b;
 
-	mutex_lock(&macsec_lock);
+	mutex_lock(&macsec_bindings.lock);
 	b = macsec_get(net, ifindex, extack);
 	if (b)
-		macsec_leave(b, "the device was unbound");
-	mutex_unlock(&macsec_lock);
+		qkd_binding_leave(&b->base, "the device was unbound");
+	mutex_unlock(&macsec_bindings.lock);
 	return b ? 0 : -ENOENT;
 }
 
@@ -707,7 +618,7 @@ static int sa_check(struct qkd_macsec *b, const struct qkd_macsec_sa *sa,
 {
 	struct qkd_macsec_sa *old = sa_find(b, &sa->name);
 
-	if (b->leaving) {
+	if (b->base.leaving) {
 		NL_SET_ERR_MSG(extack, "the device is being unbound");
 		return -EBUSY;
 	}
@@ -727,7 +638,7 @@ static int sa_check(struct qkd_macsec *b, const struct qkd_macsec_sa *sa,
 		NL_SET_ERR_MSG(extack, "the device has too many SAs");
 		return -ENOSPC;
 	}
-	return sa_check_key(b->link, sa, extack);
+	return sa_check_key(b->base.link, sa, extack);
 }
 
 static void sa_enter(struct qkd_macsec *b, struct qkd_macsec_sa *sa)
@@ -736,10 +647,10 @@ static void sa_enter(struct qkd_macsec *b, struct qkd_macsec_sa *sa)
 
 	if (old)
 		sa_drop(b, old);
-	sa->number = ++macsec_number;
+	sa->number = ++macsec_bindings.number;
 	list_add_tail(&sa->list, &b->sas);
 	b->nsas++;
-	macsec_kick(b);
+	qkd_binding_kick(&b->base);
 }
 
 /**
@@ -776,7 +687,7 @@ int qkd_macsec_sa_add(struct net *net, u32 ifindex, struct qkd_macsec_sa *sa,
 	if (!new)
 		return -ENOMEM;
 
-	mutex_lock(&macsec_lock);
+	mutex_lock(&macsec_bindings.lock);
 	b = macsec_get(net, ifindex, extack);
 	err = b ? 0 : -ENOENT;
 	if (!err) {
@@ -787,7 +698,7 @@ int qkd_macsec_sa_add(struct net *net, u32 ifindex, struct qkd_macsec_sa *sa,
 		sa_enter(b, new);
 		sa->number = new->number;
 	}
-	mutex_unlock(&macsec_lock);
+	mutex_unlock(&macsec_bindings.lock);
 	if (err)
 		kfree(new);
 	return err;
@@ -813,7 +724,7 @@ static int sa_del(struct qkd_macsec *b, const struct qkd_macsec_name *name, u8 e
 		return 0;
 	}
 	sa_leave(sa, "by request");
-	macsec_kick(b);
+	qkd_binding_kick(&b->base);
 	return 0;
 }
 
@@ -840,10 +751,10 @@ int qkd_macsec_sa_del(struct net *net, u32 ifindex, const struct qkd_macsec_name
 	err = secy_read_locked(net, ifindex, &secy, extack);
 	if (err)
 		return err;
-	mutex_lock(&macsec_lock);
+	mutex_lock(&macsec_bindings.lock);
 	b = macsec_get(net, ifindex, extack);
 	err = b ? sa_del(b, name, secy.encoding, extack) : -ENOENT;
-	mutex_unlock(&macsec_lock);
+	mutex_unlock(&macsec_bindings.lock);
 	return err;
 }
 
@@ -866,11 +777,11 @@ int qkd_macsec_show(struct net *net, u32 ifindex, qkd_macsec_fn fn, void *arg)
 	const struct qkd_macsec *b;
 	int err = -ENOENT;
 
-	mutex_lock(&macsec_lock);
+	mutex_lock(&macsec_bindings.lock);
 	b = macsec_find(net, ifindex);
 	if (b)
 		err = fn(b, arg);
-	mutex_unlock(&macsec_lock);
+	mutex_unlock(&macsec_bindings.lock);
 	return err;
 }
 
@@ -892,12 +803,12 @@ int qkd_macsec_sa_show(struct net *net, u32 ifindex, const struct qkd_macsec_nam
 	const struct qkd_macsec *b;
 	int err = -ENOENT;
 
-	mutex_lock(&macsec_lock);
+	mutex_lock(&macsec_bindings.lock);
 	b = macsec_find(net, ifindex);
 	sa = b ? sa_find(b, name) : NULL;
 	if (sa)
 		err = fn(b, sa, arg);
-	mutex_unlock(&macsec_lock);
+	mutex_unlock(&macsec_bindings.lock);
 	return err;
 }
 
@@ -911,22 +822,9 @@ int qkd_macsec_sa_show(struct net *net, u32 ifindex, const struct qkd_macsec_nam
  * Process context, may sleep.
  * Return: 0 or what @fn returned.
  */
-int qkd_macsec_walk(struct net *net, u64 *number, qkd_macsec_fn fn, void *arg)
+int qkd_macsec_walk(struct net *net, u64 *number, qkd_binding_fn fn, void *arg)
 {
-	const struct qkd_macsec *b;
-	int err = 0;
-
-	mutex_lock(&macsec_lock);
-	list_for_each_entry(b, &macsec_list, list) {
-		if (b->number < *number || !net_eq(b->net, net))
-			continue;
-		*number = b->number;
-		err = fn(b, arg);
-		if (err)
-			break;
-	}
-	mutex_unlock(&macsec_lock);
-	return err;
+	return qkd_bindings_walk(&macsec_bindings, net, number, fn, arg);
 }
 
 /**
@@ -945,7 +843,7 @@ int qkd_macsec_sa_walk(const struct qkd_macsec *b, u64 *number, qkd_macsec_sa_fn
 	const struct qkd_macsec_sa *sa;
 	int err;
 
-	lockdep_assert_held(&macsec_lock);
+	lockdep_assert_held(&macsec_bindings.lock);
 	list_for_each_entry(sa, &b->sas, list) {
 		if (sa->number < *number)
 			continue;
@@ -964,74 +862,22 @@ int qkd_macsec_sa_walk(const struct qkd_macsec *b, u64 *number, qkd_macsec_sa_fn
 
 /**
  * qkd_macsec_link_gone - the link has been unregistered: its devices block
- * @link: link, with @link->gone set, so that no device is bound to it any more
- *
- * Process context, may sleep. The SAs go later, as macsec must be asked.
+ * @link: as of qkd_bindings_link_gone()
  */
 void qkd_macsec_link_gone(struct qkd_link *link)
 {
-	struct qkd_macsec *b;
-
-	mutex_lock(&macsec_lock);
-	list_for_each_entry(b, &macsec_list, list)
-		if (b->link == link)
-			macsec_leave(b, "the link was deleted");
-	mutex_unlock(&macsec_lock);
+	qkd_bindings_link_gone(&macsec_bindings, link);
 }
 
 /**
  * qkd_macsec_stop - remove all SAs of all devices, which stay bound
- * @why: what the events say
- * @wait: until they are gone; without locks, not from a handler of generic netlink
- *
- * Process context, may sleep.
+ * @why: as of qkd_bindings_stop()
+ * @wait: likewise
  */
 void qkd_macsec_stop(const char *why, bool wait)
 {
-	struct qkd_macsec_sa *sa;
-	struct qkd_macsec *b;
-
-	mutex_lock(&macsec_lock);
-	list_for_each_entry(b, &macsec_list, list) {
-		list_for_each_entry(sa, &b->sas, list)
-			sa_leave(sa, why);
-		macsec_kick(b);
-	}
-	mutex_unlock(&macsec_lock);
-	if (wait)
-		flush_workqueue(macsec_wq);
+	qkd_bindings_stop(&macsec_bindings, why, wait);
 }
-
-/* The device is being deleted, or leaves its namespace. Under RTNL. */
-static void macsec_device_gone(struct net_device *dev)
-{
-	struct net *net = dev_net(dev);
-	struct qkd_macsec *b;
-
-	mutex_lock(&macsec_lock);
-	b = macsec_find(net, dev->ifindex);
-	if (b) {
-		dev_hold(dev);
-		b->moved = dev;
-		b->last_net = maybe_get_net(net);
-		macsec_unlist(b);
-		macsec_kick(b);
-	}
-	mutex_unlock(&macsec_lock);
-}
-
-static int macsec_netdev_event(struct notifier_block *nb, unsigned long event, void *ptr)
-{
-	struct net_device *dev = netdev_notifier_info_to_dev(ptr);
-
-	if (event == NETDEV_UNREGISTER && netif_is_macsec(dev))
-		macsec_device_gone(dev);
-	return NOTIFY_DONE;
-}
-
-static struct notifier_block macsec_netdev_nb = {
-	.notifier_call = macsec_netdev_event,
-};
 
 /**
  * qkd_macsec_init - hear of devices that go
@@ -1041,25 +887,13 @@ static struct notifier_block macsec_netdev_nb = {
  */
 int qkd_macsec_init(void)
 {
-	int err;
-
-	macsec_wq = alloc_workqueue("qkd-macsec", WQ_UNBOUND, 0);
-	if (!macsec_wq)
-		return -ENOMEM;
-	err = register_netdevice_notifier(&macsec_netdev_nb);
-	if (err)
-		destroy_workqueue(macsec_wq);
-	return err;
+	return qkd_bindings_init(&macsec_bindings, "qkd-macsec");
 }
 
 /**
  * qkd_macsec_exit - undo qkd_macsec_init(); no device is bound
- *
- * Each has held the module; the last work that let go of it may not yet have
- * returned.
  */
 void qkd_macsec_exit(void)
 {
-	unregister_netdevice_notifier(&macsec_netdev_nb);
-	destroy_workqueue(macsec_wq);
+	qkd_bindings_exit(&macsec_bindings);
 }

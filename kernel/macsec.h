@@ -3,7 +3,7 @@
 #ifndef _QKD_MACSEC_H
 #define _QKD_MACSEC_H
 
-#include "core.h"
+#include "binding.h"
 #include "nlport.h"
 
 #define QKD_SAK_MAX	32	/* bytes */
@@ -45,7 +45,7 @@ struct qkd_macsec_name {
  * @message: why it failed, or is to be removed
  * @born: CLOCK_BOOTTIME in ns when it was installed
  *
- * All under macsec_lock.
+ * All under the lock of the bindings.
  */
 struct qkd_macsec_sa {
 	struct list_head list;
@@ -62,47 +62,29 @@ struct qkd_macsec_sa {
 
 /**
  * struct qkd_macsec - a macsec device that takes its keys from a link
- * @work: installs and removes SAs, and frees this in the end
- * @hash: in the table of bound devices, while @bound
- * @list: in the list of them, by @number
- * @number: counts the bindings; constant
- * @link: counted reference; constant
- * @net: of the link and the device; lives while @bound; constant
- * @ifindex: of the device; constant
+ * @base: the binding; its work installs and removes SAs
  * @max_time: in ms that an SA is used; constant
  * @secy: what the device said last
- * @bound: it can be found; once it cannot, only @work uses it
- * @leaving: why all its SAs are to go, or NULL
- * @moved: the device, held, if it went to another namespace or away
- * @last_net: @net, held, for the last event
  * @sas: struct qkd_macsec_sa
  * @nsas: their number
  * @installed: SAs so far
  * @removed: likewise
  * @failed: likewise
  *
- * All under macsec_lock but what is constant.
+ * All under the lock of the bindings but what is constant.
  */
 struct qkd_macsec {
-	struct delayed_work work;
-	struct hlist_node hash;
-	struct list_head list;
-	u64 number;
-	struct qkd_link *link;
-	struct net *net;
-	u32 ifindex;
+	struct qkd_binding base;
 	u32 max_time;
 	struct qkd_secy secy;
-	bool bound;
-	const char *leaving;
-	struct net_device *moved;
-	struct net *last_net;
 	struct list_head sas;
 	u32 nsas;
 	u64 installed;
 	u64 removed;
 	u64 failed;
 };
+
+#define to_qkd_macsec(b)	container_of(b, struct qkd_macsec, base)
 
 /**
  * struct qkd_sak - the key of an SA; whoever holds one wipes it
@@ -135,7 +117,7 @@ typedef int (*qkd_macsec_sa_fn)(const struct qkd_macsec *b,
 int qkd_macsec_show(struct net *net, u32 ifindex, qkd_macsec_fn fn, void *arg);
 int qkd_macsec_sa_show(struct net *net, u32 ifindex, const struct qkd_macsec_name *name,
 		       qkd_macsec_sa_fn fn, void *arg);
-int qkd_macsec_walk(struct net *net, u64 *number, qkd_macsec_fn fn, void *arg);
+int qkd_macsec_walk(struct net *net, u64 *number, qkd_binding_fn fn, void *arg);
 int qkd_macsec_sa_walk(const struct qkd_macsec *b, u64 *number, qkd_macsec_sa_fn fn,
 		       void *arg);
 

@@ -74,9 +74,9 @@ static int put_u64(struct sk_buff *skb, int type, u64 value)
 
 static int fill_bound(struct sk_buff *skb, const struct qkd_macsec *b)
 {
-	if (nla_put_u32(skb, QKD_A_MACSEC_LINK_INDEX, b->link->index) ||
-	    nla_put_string(skb, QKD_A_MACSEC_LINK_NAME, b->link->cfg.name) ||
-	    nla_put_u32(skb, QKD_A_MACSEC_IFINDEX, b->ifindex) ||
+	if (nla_put_u32(skb, QKD_A_MACSEC_LINK_INDEX, b->base.link->index) ||
+	    nla_put_string(skb, QKD_A_MACSEC_LINK_NAME, b->base.link->cfg.name) ||
+	    nla_put_u32(skb, QKD_A_MACSEC_IFINDEX, b->base.ifindex) ||
 	    nla_put_u32(skb, QKD_A_MACSEC_MAX_TIME, b->max_time) ||
 	    nla_put_u32(skb, QKD_A_MACSEC_SUITE, b->secy.suite) ||
 	    nla_put_be64(skb, QKD_A_MACSEC_SCI, b->secy.sci, QKD_A_MACSEC_PAD) ||
@@ -84,7 +84,7 @@ static int fill_bound(struct sk_buff *skb, const struct qkd_macsec *b)
 	    put_u64(skb, QKD_A_MACSEC_INSTALLED, b->installed) ||
 	    put_u64(skb, QKD_A_MACSEC_REMOVED, b->removed) ||
 	    put_u64(skb, QKD_A_MACSEC_FAILED, b->failed) ||
-	    (b->leaving && nla_put_flag(skb, QKD_A_MACSEC_LEAVING)))
+	    (b->base.leaving && nla_put_flag(skb, QKD_A_MACSEC_LEAVING)))
 		return -EMSGSIZE;
 	return 0;
 }
@@ -94,9 +94,9 @@ static int fill_sa(struct sk_buff *skb, const struct qkd_macsec *b,
 {
 	u64 age = sa->there ? ktime_get_boottime_ns() - sa->born : 0;
 
-	if (nla_put_u32(skb, QKD_A_MACSEC_SA_LINK_INDEX, b->link->index) ||
-	    nla_put_string(skb, QKD_A_MACSEC_SA_LINK_NAME, b->link->cfg.name) ||
-	    nla_put_u32(skb, QKD_A_MACSEC_SA_IFINDEX, b->ifindex) ||
+	if (nla_put_u32(skb, QKD_A_MACSEC_SA_LINK_INDEX, b->base.link->index) ||
+	    nla_put_string(skb, QKD_A_MACSEC_SA_LINK_NAME, b->base.link->cfg.name) ||
+	    nla_put_u32(skb, QKD_A_MACSEC_SA_IFINDEX, b->base.ifindex) ||
 	    nla_put_u32(skb, QKD_A_MACSEC_SA_DIR, sa->name.dir) ||
 	    nla_put_u32(skb, QKD_A_MACSEC_SA_AN, sa->name.an) ||
 	    nla_put_be64(skb, QKD_A_MACSEC_SA_SCI, sa->name.sci, QKD_A_MACSEC_SA_PAD) ||
@@ -333,12 +333,12 @@ static int dump_end(const struct macsec_dumping *d, void *hdr, int err)
 	return err;
 }
 
-static int dump_bound(const struct qkd_macsec *b, void *arg)
+static int dump_bound(const struct qkd_binding *b, void *arg)
 {
 	const struct macsec_dumping *d = arg;
 	void *hdr = dump_begin(d, QKD_CMD_MACSEC_DUMP);
 
-	return hdr ? dump_end(d, hdr, fill_bound(d->skb, b)) : -EMSGSIZE;
+	return hdr ? dump_end(d, hdr, fill_bound(d->skb, to_qkd_macsec(b))) : -EMSGSIZE;
 }
 
 static int dump_sa(const struct qkd_macsec *b, const struct qkd_macsec_sa *sa, void *arg)
@@ -349,7 +349,7 @@ static int dump_sa(const struct qkd_macsec *b, const struct qkd_macsec_sa *sa, v
 	return hdr ? dump_end(d, hdr, fill_sa(d->skb, b, sa)) : -EMSGSIZE;
 }
 
-static int dump_sas(const struct qkd_macsec *b, void *arg)
+static int dump_sas(const struct qkd_binding *b, void *arg)
 {
 	const struct macsec_dumping *d = arg;
 	struct macsec_dump *at = (void *)d->cb->ctx;
@@ -358,10 +358,10 @@ static int dump_sas(const struct qkd_macsec *b, void *arg)
 	if (b->number != at->number)
 		at->sa = 0;
 	at->number = b->number;
-	return qkd_macsec_sa_walk(b, &at->sa, dump_sa, arg);
+	return qkd_macsec_sa_walk(to_qkd_macsec(b), &at->sa, dump_sa, arg);
 }
 
-static int dump(struct sk_buff *skb, struct netlink_callback *cb, qkd_macsec_fn fn)
+static int dump(struct sk_buff *skb, struct netlink_callback *cb, qkd_binding_fn fn)
 {
 	struct macsec_dumping d = { .skb = skb, .cb = cb };
 	struct macsec_dump *at = (void *)cb->ctx;

@@ -104,8 +104,8 @@ static int fill_key(struct sk_buff *skb, const struct qkd_wg *wg)
 
 static int fill(struct sk_buff *skb, const struct qkd_wg *wg)
 {
-	if (nla_put_u32(skb, QKD_A_WG_LINK_INDEX, wg->link->index) ||
-	    nla_put_string(skb, QKD_A_WG_LINK_NAME, wg->link->cfg.name) ||
+	if (nla_put_u32(skb, QKD_A_WG_LINK_INDEX, wg->base.link->index) ||
+	    nla_put_string(skb, QKD_A_WG_LINK_NAME, wg->base.link->cfg.name) ||
 	    nla_put_u32(skb, QKD_A_WG_IFINDEX, wg->name.ifindex) ||
 	    nla_put(skb, QKD_A_WG_PEER, sizeof(wg->name.peer), wg->name.peer) ||
 	    nla_put_u32(skb, QKD_A_WG_MAX_TIME, wg->max_time) ||
@@ -164,7 +164,7 @@ struct wg_dumping {
 	struct netlink_callback *cb;
 };
 
-static int dump_peer(const struct qkd_wg *wg, void *arg)
+static int dump_peer(const struct qkd_binding *b, void *arg)
 {
 	const struct wg_dumping *d = arg;
 	void *hdr = genlmsg_put(d->skb, NETLINK_CB(d->cb->skb).portid,
@@ -173,7 +173,7 @@ static int dump_peer(const struct qkd_wg *wg, void *arg)
 
 	if (!hdr)
 		return -EMSGSIZE;
-	if (fill(d->skb, wg)) {
+	if (fill(d->skb, to_qkd_wg(b))) {
 		genlmsg_cancel(d->skb, hdr);
 		return -EMSGSIZE;
 	}
@@ -181,18 +181,18 @@ static int dump_peer(const struct qkd_wg *wg, void *arg)
 	return 0;
 }
 
-/* Goes on at the peer whose order is in cb->ctx. */
+/* Goes on at the peer whose number is in cb->ctx. */
 int qkd_nl_wg_dump_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 {
 	struct wg_dumping d = { .skb = skb, .cb = cb };
-	u64 *order = (u64 *)cb->ctx;
+	u64 *number = (u64 *)cb->ctx;
 	int err;
 
 	err = qkd_nl_admin(cb->skb, cb->extack) ?: qkd_nl_dump_plain(cb);
 	if (err)
 		return err;
-	err = qkd_wg_walk(sock_net(cb->skb->sk), order, dump_peer, &d);
+	err = qkd_wg_walk(sock_net(cb->skb->sk), number, dump_peer, &d);
 	if (!err)
-		*order = U64_MAX;
+		*number = U64_MAX;
 	return err && !skb->len ? err : skb->len;
 }

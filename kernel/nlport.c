@@ -24,7 +24,6 @@
  */
 #include <linux/genetlink.h>
 #include <linux/net.h>
-#include <linux/rtnetlink.h>
 #include <linux/sockptr.h>
 #include <net/sock.h>
 
@@ -285,26 +284,4 @@ int qkd_port_open(struct qkd_port *port, struct net *net, const char *family)
 void qkd_port_close(struct qkd_port *port)
 {
 	stop_listening(port);
-}
-
-/**
- * qkd_port_follow - where a device is that has left its namespace
- * @dev: device, held; it is let go
- * @ifindex: out: of the device there
- *
- * Process context, may sleep; takes RTNL.
- * Return: the namespace that it lives on in, held, or NULL.
- */
-struct net *qkd_port_follow(struct net_device *dev, u32 *ifindex)
-{
-	struct net *net = NULL;
-
-	rtnl_lock();
-	if (dev->reg_state == NETREG_REGISTERED) {
-		net = maybe_get_net(dev_net(dev));
-		*ifindex = dev->ifindex;
-	}
-	rtnl_unlock();
-	dev_put(dev);
-	return net;
 }

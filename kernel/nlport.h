@@ -3,7 +3,6 @@
 #ifndef _QKD_NLPORT_H
 #define _QKD_NLPORT_H
 
-#include <linux/netdevice.h>
 #include <linux/skbuff.h>
 #include <net/net_namespace.h>
 #include <net/netlink.h>
@@ -34,7 +33,5 @@ struct sk_buff *qkd_port_request(struct qkd_port *port, u16 flags, u8 cmd, u8 ve
 bool qkd_port_is_tight(const struct sk_buff *skb);
 void qkd_port_drop(struct sk_buff *skb);
 int qkd_port_run(struct qkd_port *port, struct sk_buff *skb, qkd_port_fn fn, void *arg);
-
-struct net *qkd_port_follow(struct net_device *dev, u32 *ifindex);
 
 #endif /* _QKD_NLPORT_H */

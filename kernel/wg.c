@@ -8,18 +8,16 @@
  * fails; WireGuard tries again after 5 s, and goes on meanwhile under the session
  * that it has.
  *
- * WireGuard takes keys over generic netlink alone, and a handler of ours runs under a
- * lock of generic netlink that WireGuard's handlers take too. So handlers only say
- * what is wanted, and the peer's work item does it. It also looks whether there was
- * a handshake since: only that proves that both ends have one key.
+ * Handlers only say what is wanted, and the work of the peer's binding does it:
+ * binding.c says why. It also looks whether there was a handshake since: only that
+ * proves that both ends have one key.
  *
  * No key is used for longer than the peer's max_time. Then, and when the link or the
  * peer is let go, the machine sleeps or is cloned, WireGuard gets a random key that
  * nobody knows: the peer blocks. Never is it without a key, nor has it an old one.
  *
- * Locks: RTNL, then wg_lock. While WireGuard is spoken to, none is held.
+ * Locks: RTNL, then that of the bindings. While WireGuard is spoken to, none is held.
  */
-#include <linux/module.h>
 #include <linux/netdevice.h>
 #include <linux/random.h>
 #include <linux/rtnetlink.h>
@@ -29,15 +27,11 @@
 
 #include "wg.h"
 
-#define WG_RETRY	NSEC_PER_SEC	/* when WireGuard could not be spoken to */
 #define WG_LOOK_MIN	(100 * NSEC_PER_MSEC)	/* between looks for a handshake */
 #define WG_LOOK_MAX	(5 * NSEC_PER_SEC)
 #define WG_HELD_LIFE	((u64)QKD_ALLOCATED_LIFE * NSEC_PER_MSEC)
 
-static DEFINE_MUTEX(wg_lock);	/* the next two, and all peers */
-static LIST_HEAD(wg_list);	/* by order */
-static u64 wg_number;		/* of the last peer or request */
-static struct workqueue_struct *wg_wq;
+static struct qkd_bindings wg_bindings;
 
 /* Context of a key: what both ends must mean by it. */
 struct wg_context {
@@ -49,7 +43,7 @@ static struct qkd_key_context key_context(const struct qkd_wg *wg,
 					  const struct qkd_wg_device *device,
 					  struct wg_context *data)
 {
-	bool alice = wg->link->cfg.role == QKD_ROLE_ALICE;
+	bool alice = wg->base.link->cfg.role == QKD_ROLE_ALICE;
 
 	memcpy(alice ? data->alice : data->bob, device->public, QKD_WG_KEY);
 	memcpy(alice ? data->bob : data->alice, wg->name.peer, QKD_WG_KEY);
@@ -73,42 +67,19 @@ static bool is_wireguard(const struct net_device *dev)
 
 static struct qkd_wg *wg_find(const struct net *net, const struct qkd_wg_name *name)
 {
-	struct qkd_wg *wg;
+	struct qkd_binding *b;
 
-	lockdep_assert_held(&wg_lock);
-	list_for_each_entry(wg, &wg_list, list)
-		if (wg->name.ifindex == name->ifindex && net_eq(wg->net, net) &&
-		    !memcmp(wg->name.peer, name->peer, QKD_WG_KEY))
-			return wg;
+	lockdep_assert_held(&wg_bindings.lock);
+	hash_for_each_possible(wg_bindings.table, b, hash, name->ifindex)
+		if (qkd_binding_is_at(b, net, name->ifindex) &&
+		    !memcmp(to_qkd_wg(b)->name.peer, name->peer, QKD_WG_KEY))
+			return to_qkd_wg(b);
 	return NULL;
 }
 
 static bool id_is_set(const u8 id[QKD_KEY_ID_LEN])
 {
 	return memchr_inv(id, 0, QKD_KEY_ID_LEN);
-}
-
-static void wg_kick(struct qkd_wg *wg)
-{
-	mod_delayed_work(wg_wq, &wg->work, 0);
-}
-
-static void wg_leave(struct qkd_wg *wg, const char *why)
-{
-	lockdep_assert_held(&wg_lock);
-	if (wg->leaving)
-		return;
-	wg->leaving = why;
-	wg->state = QKD_WG_STATE_DELETING;
-	wg_kick(wg);
-}
-
-/* From here on only the work knows it. */
-static void wg_unlist(struct qkd_wg *wg)
-{
-	lockdep_assert_held(&wg_lock);
-	list_del(&wg->list);
-	wg->bound = false;
 }
 
 /* The caller holds the namespace. */
@@ -125,14 +96,14 @@ static void wg_tell(const struct qkd_wg *wg, u32 type, const u8 id[QKD_KEY_ID_LE
 		.message = message,
 	};
 
-	qkd_event_send(wg->link, &ev);
+	qkd_event_send(wg->base.link, &ev);
 }
 
 /* A key that was taken and will not be used. */
 static void key_burn(struct qkd_wg *wg, struct qkd_wg_key *key)
 {
 	if (id_is_set(key->id))
-		qkd_refuse(wg->link, QKD_REFUSED_BURNT);
+		qkd_refuse(wg->base.link, QKD_REFUSED_BURNT);
 	memzero_explicit(key, sizeof(*key));
 }
 
@@ -151,18 +122,18 @@ static int take_key(struct qkd_wg *wg, const struct qkd_wg_device *device,
 
 	*shake = false;
 	if (!request->by_id)
-		return qkd_key_alloc(wg->link, &ctx, size, key->id, key->bytes, NULL);
-	mutex_lock(&wg_lock);
+		return qkd_key_alloc(wg->base.link, &ctx, size, key->id, key->bytes, NULL);
+	mutex_lock(&wg_bindings.lock);
 	if (!memcmp(wg->held.id, request->id, sizeof(request->id))) {
 		*key = wg->held;
 		memzero_explicit(&wg->held, sizeof(wg->held));
 		*shake = true;
 	}
-	mutex_unlock(&wg_lock);
+	mutex_unlock(&wg_bindings.lock);
 	if (*shake)
 		return 0;
 	memcpy(key->id, request->id, sizeof(key->id));
-	return qkd_key_claim(wg->link, key->id, &ctx, key->bytes, &size, NULL);
+	return qkd_key_claim(wg->base.link, key->id, &ctx, key->bytes, &size, NULL);
 }
 
 static int ask_for_peer(struct qkd_wg *wg, struct qkd_port *port,
@@ -202,32 +173,32 @@ static int use_key(struct qkd_wg *wg, struct qkd_port *port, struct qkd_wg_key *
 static void settle_failed(struct qkd_wg *wg, const struct qkd_wg_request *request,
 			  int err, const char *why)
 {
-	mutex_lock(&wg_lock);
+	mutex_lock(&wg_bindings.lock);
 	wg->failed++;
 	wg->error = err;
 	wg->message = why;
 	if (wg->state == QKD_WG_STATE_PENDING)
 		wg->state = QKD_WG_STATE_FAILED;
-	mutex_unlock(&wg_lock);
+	mutex_unlock(&wg_bindings.lock);
 	wg_tell(wg, QKD_EVENT_TYPE_WG_FAILED, request->id, err, why);
 }
 
 static void settle_held(struct qkd_wg *wg, const struct qkd_wg_key *key)
 {
-	mutex_lock(&wg_lock);
+	mutex_lock(&wg_bindings.lock);
 	key_burn(wg, &wg->held);
 	wg->held = *key;
 	wg->held_at = ktime_get_boottime_ns();
 	if (wg->state == QKD_WG_STATE_PENDING)
 		wg->state = QKD_WG_STATE_HELD;
-	mutex_unlock(&wg_lock);
+	mutex_unlock(&wg_bindings.lock);
 	wg_tell(wg, QKD_EVENT_TYPE_WG_HELD, key->id, 0, NULL);
 }
 
 static void settle_installed(struct qkd_wg *wg, const struct qkd_wg_key *key,
 			     s64 handshake)
 {
-	mutex_lock(&wg_lock);
+	mutex_lock(&wg_bindings.lock);
 	wg->installed++;
 	memcpy(wg->id, key->id, sizeof(wg->id));
 	wg->there = true;
@@ -237,7 +208,7 @@ static void settle_installed(struct qkd_wg *wg, const struct qkd_wg_key *key,
 	wg->handshake = handshake;
 	if (wg->state == QKD_WG_STATE_PENDING)
 		wg->state = QKD_WG_STATE_INSTALLED;
-	mutex_unlock(&wg_lock);
+	mutex_unlock(&wg_bindings.lock);
 	wg_tell(wg, QKD_EVENT_TYPE_WG_INSTALLED, key->id, 0, NULL);
 }
 
@@ -303,7 +274,7 @@ static int do_block(struct qkd_wg *wg, struct qkd_port *port, const char *why)
 	/* who has no device sends nothing */
 	if (err && err != -ENODEV)
 		return err;
-	mutex_lock(&wg_lock);
+	mutex_lock(&wg_bindings.lock);
 	wg->blocks++;
 	wg->blocked = true;
 	wg->there = true;
@@ -313,7 +284,7 @@ static int do_block(struct qkd_wg *wg, struct qkd_port *port, const char *why)
 	wg->message = why;
 	if (wg->state != QKD_WG_STATE_PENDING && wg->state != QKD_WG_STATE_DELETING)
 		wg->state = QKD_WG_STATE_BLOCKED;
-	mutex_unlock(&wg_lock);
+	mutex_unlock(&wg_bindings.lock);
 	wg_tell(wg, QKD_EVENT_TYPE_WG_BLOCKED, NULL, 0, why);
 	return 0;
 }
@@ -330,13 +301,13 @@ static void do_look(struct qkd_wg *wg, struct qkd_port *port)
 	memzero_explicit(&device, sizeof(device));
 	if (!confirmed)
 		return;
-	mutex_lock(&wg_lock);
+	mutex_lock(&wg_bindings.lock);
 	wg->confirms++;
 	wg->confirmed = true;
 	if (wg->state == QKD_WG_STATE_INSTALLED)
 		wg->state = QKD_WG_STATE_CONFIRMED;
 	memcpy(id, wg->id, sizeof(id));
-	mutex_unlock(&wg_lock);
+	mutex_unlock(&wg_bindings.lock);
 	wg_tell(wg, QKD_EVENT_TYPE_WG_CONFIRMED, id, 0, NULL);
 }
 
@@ -359,8 +330,8 @@ static const char *wg_must_block(const struct qkd_wg *wg, u64 now)
 {
 	if (wg->blocked)
 		return NULL;
-	if (wg->leaving || wg->stopping) /* what never got a key of ours is not ours */
-		return !wg->there ? NULL : wg->leaving ? wg->leaving : wg->stopping;
+	if (wg->base.leaving || wg->stopping) /* what never got a key of ours is not ours */
+		return !wg->there ? NULL : wg->base.leaving ? wg->base.leaving : wg->stopping;
 	return now >= wg_end_of_time(wg) ? "its time is over" : NULL;
 }
 
@@ -370,7 +341,7 @@ static void drop_held(struct qkd_wg *wg)
 	u64 now = ktime_get_boottime_ns();
 	bool told = true;
 
-	mutex_lock(&wg_lock);
+	mutex_lock(&wg_bindings.lock);
 	if (id_is_set(wg->held.id) && now >= wg->held_at + WG_HELD_LIFE) {
 		key_burn(wg, &wg->held);
 		told = wg->state != QKD_WG_STATE_HELD;
@@ -381,7 +352,7 @@ static void drop_held(struct qkd_wg *wg)
 		wg->message = "the key that was held was not asked for";
 		wg->failed++;
 	}
-	mutex_unlock(&wg_lock);
+	mutex_unlock(&wg_bindings.lock);
 	if (!told)
 		wg_tell(wg, QKD_EVENT_TYPE_WG_FAILED, NULL, -ETIMEDOUT,
 			"the key that was held was not asked for");
@@ -390,15 +361,15 @@ static void drop_held(struct qkd_wg *wg)
 /* What has to be done at once; false if that is nothing. */
 static bool wg_next(struct qkd_wg *wg, bool *pending, const char **why)
 {
-	mutex_lock(&wg_lock);
+	mutex_lock(&wg_bindings.lock);
 	*pending = wg->state == QKD_WG_STATE_PENDING;
 	*why = wg_must_block(wg, ktime_get_boottime_ns());
-	mutex_unlock(&wg_lock);
+	mutex_unlock(&wg_bindings.lock);
 	return *pending || *why;
 }
 
 /* Returns 0, or an errno if WireGuard could not be spoken to. */
-static int wg_serve(struct qkd_wg *wg, struct net *net)
+static int speak(struct qkd_wg *wg, struct net *net)
 {
 	struct qkd_port port;
 	const char *why;
@@ -423,45 +394,68 @@ static int wg_serve(struct qkd_wg *wg, struct net *net)
 	return err;
 }
 
-/*
- * The device has left its namespace. If it lives on in another one, the key must
- * not: no link there answers for it.
- */
-static void wg_follow(struct qkd_wg *wg)
+static int wg_serve(struct qkd_binding *base, struct net *net)
 {
+	struct qkd_wg *wg = to_qkd_wg(base);
+	int err = speak(wg, net);
+
+	mutex_lock(&wg_bindings.lock);
+	if (wg->stopping && !wg->there)
+		wg->stopping = NULL;
+	mutex_unlock(&wg_bindings.lock);
+	return err;
+}
+
+static void wg_strip(struct qkd_binding *base, struct net *net, u32 ifindex)
+{
+	const struct qkd_wg *wg = to_qkd_wg(base);
 	struct qkd_wg_name name = wg->name;
-	struct net *net = qkd_port_follow(wg->moved, &name.ifindex);
 	struct qkd_port port;
 
-	if (!net)
-		return;
+	name.ifindex = ifindex;
 	if (wg->there && !wg->blocked && !qkd_wg_open(&port, net)) {
 		block(&port, &name);
 		qkd_port_close(&port);
 	}
-	put_net(net);
 }
 
-static void wg_end(struct qkd_wg *wg, struct net *net)
+static void wg_gone(struct qkd_binding *base)
 {
-	if (wg->moved)
-		wg_follow(wg);
-	if (net)
-		wg_tell(wg, QKD_EVENT_TYPE_WG_DEL, NULL, 0, wg->leaving);
-	/* queued when it was unlisted, by somebody who came just before us */
-	cancel_delayed_work(&wg->work);
+	wg_tell(to_qkd_wg(base), QKD_EVENT_TYPE_WG_DEL, NULL, 0, base->leaving);
+}
+
+static void wg_free(struct qkd_binding *base)
+{
+	struct qkd_wg *wg = to_qkd_wg(base);
+
 	key_burn(wg, &wg->held);
-	qkd_link_put(wg->link);
 	kfree_sensitive(wg);
-	module_put(THIS_MODULE);
+}
+
+static void wg_leave(struct qkd_binding *base, const char *why)
+{
+	to_qkd_wg(base)->state = QKD_WG_STATE_DELETING;
+}
+
+static void wg_stop(struct qkd_binding *base, const char *why)
+{
+	to_qkd_wg(base)->stopping = why;
+}
+
+static bool wg_done(const struct qkd_binding *base)
+{
+	const struct qkd_wg *wg = to_qkd_wg(base);
+
+	return wg->blocked || !wg->there;
 }
 
 /* When there is something to be done again, or U64_MAX. */
-static u64 wg_due(const struct qkd_wg *wg, u64 now)
+static u64 wg_due(const struct qkd_binding *base, u64 now)
 {
+	const struct qkd_wg *wg = to_qkd_wg(base);
 	u64 due = U64_MAX;
 
-	if (wg->state == QKD_WG_STATE_PENDING || wg->leaving || wg->stopping)
+	if (wg->state == QKD_WG_STATE_PENDING || wg->base.leaving || wg->stopping)
 		return now;
 	if (!wg->blocked)
 		due = wg_end_of_time(wg);
@@ -473,62 +467,23 @@ static u64 wg_due(const struct qkd_wg *wg, u64 now)
 	return due;
 }
 
-static void wg_arm(struct qkd_wg *wg, bool again)
-{
-	u64 now = ktime_get_boottime_ns();
-	u64 due = again ? now + WG_RETRY : wg_due(wg, now);
+static const struct qkd_binding_ops wg_ops = {
+	.owns = is_wireguard,
+	.leave = wg_leave,
+	.stop = wg_stop,
+	.serve = wg_serve,
+	.done = wg_done,
+	.due = wg_due,
+	.strip = wg_strip,
+	.gone = wg_gone,
+	.free = wg_free,
+};
 
-	if (due == U64_MAX)
-		return;
-	due = due > now ? due - now : 0;
-	queue_delayed_work(wg_wq, &wg->work, due ? nsecs_to_jiffies(due) + 1 : 0);
-}
-
-/*
- * Holds the namespace. Nothing does between the runs of the work, but it does
- * not go before its devices, and those are let go when they go.
- */
-static struct net *wg_begin(struct qkd_wg *wg, bool *bound)
-{
-	struct net *net;
-
-	mutex_lock(&wg_lock);
-	*bound = wg->bound;
-	net = wg->bound ? maybe_get_net(wg->net) : wg->last_net;
-	mutex_unlock(&wg_lock);
-	return net;
-}
-
-static void wg_work(struct work_struct *work)
-{
-	struct qkd_wg *wg = container_of(to_delayed_work(work), struct qkd_wg, work);
-	struct net *net;
-	bool bound;
-	int err;
-
-	net = wg_begin(wg, &bound);
-	if (!bound)
-		goto end;
-	/* a namespace that is on its way out lets its devices go itself */
-	if (!net)
-		return;
-	err = wg_serve(wg, net);
-	mutex_lock(&wg_lock);
-	if (wg->stopping && !wg->there)
-		wg->stopping = NULL;
-	if (wg->bound && !err && wg->leaving && (wg->blocked || !wg->there)) {
-		wg_unlist(wg);
-		bound = false;
-	} else if (wg->bound) {
-		wg_arm(wg, err);
-	}
-	mutex_unlock(&wg_lock);
-end:
-	if (!bound)
-		wg_end(wg, net);
-	if (net)
-		put_net(net);
-}
+static struct qkd_bindings wg_bindings = {
+	.lock = __MUTEX_INITIALIZER(wg_bindings.lock),
+	.list = LIST_HEAD_INIT(wg_bindings.list),
+	.ops = &wg_ops,
+};
 
 /*
  * What is asked for
@@ -559,11 +514,11 @@ static int check_peer(const struct qkd_link *link, const struct qkd_wg *wg,
 		NL_SET_ERR_MSG(extack, "link is being deleted");
 		return -ENODEV;
 	}
-	if (wg && wg->link != link) {
+	if (wg && wg->base.link != link) {
 		NL_SET_ERR_MSG(extack, "the peer's keys come from another link");
 		return -EEXIST;
 	}
-	if (wg && wg->leaving) {
+	if (wg && wg->base.leaving) {
 		NL_SET_ERR_MSG(extack, "the peer is being let go");
 		return -EBUSY;
 	}
@@ -576,11 +531,11 @@ static int check_peer(const struct qkd_link *link, const struct qkd_wg *wg,
 
 static int count_peers(const struct qkd_link *link)
 {
-	const struct qkd_wg *wg;
+	const struct qkd_binding *b;
 	int n = 0;
 
-	list_for_each_entry(wg, &wg_list, list)
-		n += wg->link == link;
+	list_for_each_entry(b, &wg_bindings.list, list)
+		n += b->link == link;
 	return n;
 }
 
@@ -591,18 +546,11 @@ static struct qkd_wg *wg_new(struct qkd_link *link, const struct qkd_wg_name *na
 
 	if (!wg)
 		return NULL;
-	INIT_DELAYED_WORK(&wg->work, wg_work);
-	wg->order = ++wg_number;
-	wg->link = link;
-	wg->net = link->net;
+	qkd_binding_init(&wg->base, &wg_bindings, link, name->ifindex);
 	wg->name = *name;
 	wg->max_time = QKD_WG_TIME;
 	wg->born = ktime_get_boottime_ns();
-	list_add_tail(&wg->list, &wg_list);
-	wg->bound = true;
-	/* the link holds the module until qkd_wg_link_gone() */
-	kref_get(&link->ref);
-	__module_get(THIS_MODULE);
+	qkd_binding_enter(&wg->base);
 	/* before anything can happen to it */
 	wg_tell(wg, QKD_EVENT_TYPE_WG_NEW, NULL, 0, NULL);
 	return wg;
@@ -627,12 +575,12 @@ static int wg_enter(struct qkd_link *link, const struct qkd_wg_name *name,
 		return -ENOMEM;
 	if (request->max_time)
 		wg->max_time = request->max_time;
-	request->number = ++wg_number;
+	request->number = ++wg_bindings.number;
 	wg->request = *request;
 	wg->state = QKD_WG_STATE_PENDING;
 	wg->error = 0;
 	wg->message = NULL;
-	wg_kick(wg);
+	qkd_binding_kick(&wg->base);
 	return 0;
 }
 
@@ -667,9 +615,9 @@ int qkd_wg_set(struct qkd_link *link, const struct qkd_wg_name *name,
 		NL_SET_ERR_MSG(extack, "not a WireGuard device");
 		err = -EOPNOTSUPP;
 	} else {
-		mutex_lock(&wg_lock);
+		mutex_lock(&wg_bindings.lock);
 		err = wg_enter(link, name, request, extack);
-		mutex_unlock(&wg_lock);
+		mutex_unlock(&wg_bindings.lock);
 	}
 	rtnl_unlock();
 	return err;
@@ -691,13 +639,13 @@ int qkd_wg_del(struct net *net, const struct qkd_wg_name *name,
 {
 	struct qkd_wg *wg;
 
-	mutex_lock(&wg_lock);
+	mutex_lock(&wg_bindings.lock);
 	wg = wg_find(net, name);
 	if (wg)
-		wg_leave(wg, "by request");
+		qkd_binding_leave(&wg->base, "by request");
 	else
 		NL_SET_ERR_MSG(extack, "the peer's keys come from no link");
-	mutex_unlock(&wg_lock);
+	mutex_unlock(&wg_bindings.lock);
 	return wg ? 0 : -ENOENT;
 }
 
@@ -720,40 +668,27 @@ int qkd_wg_show(struct net *net, const struct qkd_wg_name *name, qkd_wg_fn fn, v
 	const struct qkd_wg *wg;
 	int err = -ENOENT;
 
-	mutex_lock(&wg_lock);
+	mutex_lock(&wg_bindings.lock);
 	wg = wg_find(net, name);
 	if (wg)
 		err = fn(wg, arg);
-	mutex_unlock(&wg_lock);
+	mutex_unlock(&wg_bindings.lock);
 	return err;
 }
 
 /**
  * qkd_wg_walk - look at the peers of a namespace
  * @net: namespace
- * @order: least to look at; out: that of the peer where @fn ended it
+ * @number: least to look at; out: that of the peer where @fn ended it
  * @fn: looks at one; anything but 0 ends the walk
  * @arg: for @fn
  *
  * Process context, may sleep.
  * Return: 0 or what @fn returned.
  */
-int qkd_wg_walk(struct net *net, u64 *order, qkd_wg_fn fn, void *arg)
+int qkd_wg_walk(struct net *net, u64 *number, qkd_binding_fn fn, void *arg)
 {
-	const struct qkd_wg *wg;
-	int err = 0;
-
-	mutex_lock(&wg_lock);
-	list_for_each_entry(wg, &wg_list, list) {
-		if (wg->order < *order || !net_eq(wg->net, net))
-			continue;
-		*order = wg->order;
-		err = fn(wg, arg);
-		if (err)
-			break;
-	}
-	mutex_unlock(&wg_lock);
-	return err;
+	return qkd_bindings_walk(&wg_bindings, net, number, fn, arg);
 }
 
 /*
@@ -762,75 +697,22 @@ int qkd_wg_walk(struct net *net, u64 *order, qkd_wg_fn fn, void *arg)
 
 /**
  * qkd_wg_link_gone - the link has been unregistered: its peers block
- * @link: link, with @link->gone set, so that it gets no more peers
- *
- * Process context, may sleep. It happens later, as WireGuard must be asked.
+ * @link: as of qkd_bindings_link_gone()
  */
 void qkd_wg_link_gone(struct qkd_link *link)
 {
-	struct qkd_wg *wg;
-
-	mutex_lock(&wg_lock);
-	list_for_each_entry(wg, &wg_list, list)
-		if (wg->link == link)
-			wg_leave(wg, "the link was deleted");
-	mutex_unlock(&wg_lock);
+	qkd_bindings_link_gone(&wg_bindings, link);
 }
 
 /**
  * qkd_wg_stop - block all peers, until there is another key
- * @why: what the events say
- * @wait: until they do; without locks, not from a handler of generic netlink
- *
- * Process context, may sleep.
+ * @why: as of qkd_bindings_stop()
+ * @wait: likewise
  */
 void qkd_wg_stop(const char *why, bool wait)
 {
-	struct qkd_wg *wg;
-
-	mutex_lock(&wg_lock);
-	list_for_each_entry(wg, &wg_list, list) {
-		wg->stopping = why;
-		wg_kick(wg);
-	}
-	mutex_unlock(&wg_lock);
-	if (wait)
-		flush_workqueue(wg_wq);
+	qkd_bindings_stop(&wg_bindings, why, wait);
 }
-
-/* The device is being deleted, or leaves its namespace. Under RTNL. */
-static void wg_device_gone(struct net_device *dev)
-{
-	struct net *net = dev_net(dev);
-	struct qkd_wg *wg, *next;
-
-	mutex_lock(&wg_lock);
-	list_for_each_entry_safe(wg, next, &wg_list, list) {
-		if (wg->name.ifindex != dev->ifindex || !net_eq(wg->net, net))
-			continue;
-		dev_hold(dev);
-		wg->moved = dev;
-		wg->last_net = maybe_get_net(net);
-		if (!wg->leaving)
-			wg->leaving = "the device has gone";
-		wg_unlist(wg);
-		wg_kick(wg);
-	}
-	mutex_unlock(&wg_lock);
-}
-
-static int wg_netdev_event(struct notifier_block *nb, unsigned long event, void *ptr)
-{
-	struct net_device *dev = netdev_notifier_info_to_dev(ptr);
-
-	if (event == NETDEV_UNREGISTER && is_wireguard(dev))
-		wg_device_gone(dev);
-	return NOTIFY_DONE;
-}
-
-static struct notifier_block wg_netdev_nb = {
-	.notifier_call = wg_netdev_event,
-};
 
 /**
  * qkd_wg_init - hear of devices that go
@@ -840,25 +722,13 @@ static struct notifier_block wg_netdev_nb = {
  */
 int qkd_wg_init(void)
 {
-	int err;
-
-	wg_wq = alloc_workqueue("qkd-wg", WQ_UNBOUND, 0);
-	if (!wg_wq)
-		return -ENOMEM;
-	err = register_netdevice_notifier(&wg_netdev_nb);
-	if (err)
-		destroy_workqueue(wg_wq);
-	return err;
+	return qkd_bindings_init(&wg_bindings, "qkd-wg");
 }
 
 /**
  * qkd_wg_exit - undo qkd_wg_init(); there are no peers
- *
- * Each has held the module; the last work that let go of it may not yet have
- * returned.
  */
 void qkd_wg_exit(void)
 {
-	unregister_netdevice_notifier(&wg_netdev_nb);
-	destroy_workqueue(wg_wq);
+	qkd_bindings_exit(&wg_bindings);
 }

@@ -3,7 +3,7 @@
 #ifndef _QKD_WG_H
 #define _QKD_WG_H
 
-#include "core.h"
+#include "binding.h"
 #include "nlport.h"
 
 #define QKD_WG_KEY	32	/* bytes of a preshared key, and of a public one */
@@ -46,17 +46,9 @@ struct qkd_wg_key {
 
 /**
  * struct qkd_wg - a peer whose preshared keys come from a link
- * @work: does what is asked for, and frees this in the end
- * @list: in the list of them, by @order
- * @order: counts them; constant
- * @link: counted reference; constant
- * @net: of the link and the device; lives while @bound; constant
- * @name: which peer; constant
- * @bound: it can be found; once it cannot, only @work uses it
- * @leaving: why it is to go, or NULL
+ * @base: the binding; its work does what is asked for
+ * @name: which peer, of the binding's device; constant
  * @stopping: why its key is to go, or NULL
- * @moved: the device, held, if it went to another namespace or away
- * @last_net: @net, held, for the last event
  * @max_time: in ms that a key is used
  * @request: the last one
  * @state: enum qkd_wg_state, of the last request or of its key
@@ -75,21 +67,13 @@ struct qkd_wg_key {
  * @failed: requests that failed
  * @blocks: times that the peer was blocked
  *
- * All under wg_lock but what is constant. While a request is pending or this is
- * not bound, the rest belongs to @work.
+ * All under the lock of the bindings but what is constant. While a request is pending
+ * or this is not bound, the rest belongs to the work.
  */
 struct qkd_wg {
-	struct delayed_work work;
-	struct list_head list;
-	u64 order;
-	struct qkd_link *link;
-	struct net *net;
+	struct qkd_binding base;
 	struct qkd_wg_name name;
-	bool bound;
-	const char *leaving;
 	const char *stopping;
-	struct net_device *moved;
-	struct net *last_net;
 	u32 max_time;
 	struct qkd_wg_request request;
 	u32 state;
@@ -109,6 +93,8 @@ struct qkd_wg {
 	u64 blocks;
 };
 
+#define to_qkd_wg(b)	container_of(b, struct qkd_wg, base)
+
 /* wg.c */
 int qkd_wg_set(struct qkd_link *link, const struct qkd_wg_name *name,
 	       struct qkd_wg_request *request, struct netlink_ext_ack *extack);
@@ -119,7 +105,7 @@ int qkd_wg_del(struct net *net, const struct qkd_wg_name *name,
 typedef int (*qkd_wg_fn)(const struct qkd_wg *wg, void *arg);
 
 int qkd_wg_show(struct net *net, const struct qkd_wg_name *name, qkd_wg_fn fn, void *arg);
-int qkd_wg_walk(struct net *net, u64 *order, qkd_wg_fn fn, void *arg);
+int qkd_wg_walk(struct net *net, u64 *number, qkd_binding_fn fn, void *arg);
 
 /* wg-msg.c: speak with WireGuard */
 

@@ -128,6 +128,20 @@ int attrs_parse(struct nlattr **attrs, int max, struct nlattr *head, int length)
 	return to_errno(nla_parse(attrs, max, head, length, NULL));
 }
 
+/* Fills the members whose attributes came, and adds these to @has. */
+int fields_parse(const struct attr_field *fields, size_t n, void *object,
+		 uint64_t *has, struct nlattr *head, int length)
+{
+	struct nlattr *attrs[8 * sizeof(*has)];
+	int err;
+
+	err = attrs_parse(attrs, ARRAY_SIZE(attrs) - 1, head, length);
+	if (!err)
+		*has |= fields_get(fields, n, object, attrs,
+				   ARRAY_SIZE(attrs) - 1);
+	return err;
+}
+
 struct attr_set;
 
 struct attr_desc {

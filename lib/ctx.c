@@ -366,3 +366,19 @@ int request_end(struct qkd_ctx *ctx, struct nl_msg *msg, int err, reply_fn fn,
 	request_free(msg);
 	return err;
 }
+
+/**
+ * dump_run - ask for all objects of a kind
+ * @ctx: the context
+ * @cmd: number of the command
+ * @fn: takes each
+ * @arg: for @fn
+ *
+ * Return: as request_run().
+ */
+int dump_run(struct qkd_ctx *ctx, int cmd, reply_fn fn, void *arg)
+{
+	struct nl_msg *msg = request_new(ctx, cmd, NLM_F_DUMP);
+
+	return msg ? request_run(ctx, msg, fn, arg) : -ENOMEM;
+}

@@ -166,15 +166,11 @@ static int put_esp(struct nl_msg *msg, const struct qkd_esp *esp, uint64_t has)
 static void get_nest(struct qkd_esp *esp, const struct nest *nest,
 		     struct nlattr *head)
 {
-	struct nlattr *attrs[32];
 	char *object = (char *)esp + nest->offset;
 
-	if (attrs_parse(attrs, ARRAY_SIZE(attrs) - 1, nla_data(head),
-			nla_len(head)))
-		return;
-	*(uint64_t *)object = fields_get(nest->fields, nest->n, object, attrs,
-					 ARRAY_SIZE(attrs) - 1);
-	esp->has |= QKD_HAS(nest->attr);
+	if (!fields_parse(nest->fields, nest->n, object, (uint64_t *)object,
+			  nla_data(head), nla_len(head)))
+		esp->has |= QKD_HAS(nest->attr);
 }
 
 static int get_esp(struct nlattr *head, int length, struct qkd_esp *esp)
@@ -373,8 +369,6 @@ static int visit_esp(struct nlattr *head, int length, void *arg)
 int qkd_esp_dump(struct qkd_ctx *ctx, qkd_esp_fn fn, void *arg)
 {
 	struct visit visit = { .fn = fn, .arg = arg };
-	struct nl_msg *msg;
 
-	msg = request_new(ctx, QKD_CMD_ESP_DUMP, NLM_F_DUMP);
-	return msg ? request_run(ctx, msg, visit_esp, &visit) : -ENOMEM;
+	return dump_run(ctx, QKD_CMD_ESP_DUMP, visit_esp, &visit);
 }

@@ -44,7 +44,6 @@ static const struct attr_field event_fields[] = {
 
 static int on_event(struct nl_msg *msg, void *arg)
 {
-	struct nlattr *attrs[QKD_A_EVENT_MAX + 1];
 	struct nlmsghdr *hdr = nlmsg_hdr(msg);
 	struct qkd_monitor *monitor = arg;
 	struct qkd_event event = {};
@@ -54,11 +53,10 @@ static int on_event(struct nl_msg *msg, void *arg)
 		return NL_SKIP;
 	genl = nlmsg_data(hdr);
 	if (genl->cmd != QKD_CMD_EVENT ||
-	    attrs_parse(attrs, QKD_A_EVENT_MAX, genlmsg_attrdata(genl, 0),
-			genlmsg_attrlen(genl, 0)))
+	    fields_parse(event_fields, ARRAY_SIZE(event_fields), &event,
+			 &event.has, genlmsg_attrdata(genl, 0),
+			 genlmsg_attrlen(genl, 0)))
 		return NL_SKIP;
-	event.has = fields_get(event_fields, ARRAY_SIZE(event_fields), &event,
-			       attrs, QKD_A_EVENT_MAX);
 	monitor->err = monitor->fn(&event, monitor->arg);
 	return monitor->err ? NL_STOP : NL_OK;
 }

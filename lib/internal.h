@@ -44,6 +44,7 @@ int request_run(struct qkd_ctx *ctx, struct nl_msg *msg, reply_fn fn,
 		void *arg);
 int request_end(struct qkd_ctx *ctx, struct nl_msg *msg, int err, reply_fn fn,
 		void *arg);
+int dump_run(struct qkd_ctx *ctx, int cmd, reply_fn fn, void *arg);
 int put_ref(struct nl_msg *msg, int name, int index, struct qkd_ref ref);
 
 /* attr.c */
@@ -81,6 +82,8 @@ int fields_put(struct nl_msg *msg, const struct attr_field *fields, size_t n,
 	       const void *object, uint64_t has);
 uint64_t fields_get(const struct attr_field *fields, size_t n, void *object,
 		    struct nlattr **attrs, int max);
+int fields_parse(const struct attr_field *fields, size_t n, void *object,
+		 uint64_t *has, struct nlattr *head, int length);
 int attrs_parse(struct nlattr **attrs, int max, struct nlattr *head,
 		int length);
 void attr_name_at(char *name, size_t size, const struct nlmsghdr *request,
@@ -90,18 +93,13 @@ void attr_name_missing(char *name, size_t size, const struct nlmsghdr *request,
 
 /* wait.c */
 
-/**
- * struct patience - a wait for the kernel, which looks ever less often
- * @end: CLOCK_MONOTONIC in ms
- * @step: ms until the next look
- */
-struct patience {
-	uint64_t end;
-	unsigned int step;
-};
+#define LOOK_AGAIN 1
 
-struct patience patience_of(unsigned int timeout);
-int wait_a_little(struct patience *patience);
+/* Looks whether the kernel is done: LOOK_AGAIN, or what ends the wait. */
+typedef int (*look_fn)(struct qkd_ctx *ctx, void *arg);
+
+int wait_for(struct qkd_ctx *ctx, unsigned int timeout, look_fn look,
+	     void *arg);
 
 /* secret.c */
 

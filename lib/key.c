@@ -108,7 +108,6 @@ int qkd_key_get(struct qkd_ctx *ctx, struct qkd_ref ref, enum qkd_class cls,
 
 static int take_key(struct nlattr *head, int length, void *arg)
 {
-	struct nlattr *attrs[QKD_A_KEY_MAX + 1];
 	static const struct attr_field fields[] = {
 		FIELD(BYTES, QKD_A_KEY_ID, struct qkd_key, id),
 		FIELD(U32, QKD_A_KEY_CLASS, struct qkd_key, class_),
@@ -116,14 +115,13 @@ static int take_key(struct nlattr *head, int length, void *arg)
 		FIELD(U32, QKD_A_KEY_HANDLE, struct qkd_key, handle),
 	};
 	struct qkd_key *key = arg;
-	uint64_t has;
+	uint64_t has = 0;
 	int err;
 
-	err = attrs_parse(attrs, QKD_A_KEY_MAX, head, length);
+	memset(key, 0, sizeof(*key));
+	err = fields_parse(fields, ARRAY_SIZE(fields), key, &has, head, length);
 	if (err)
 		return err;
-	memset(key, 0, sizeof(*key));
-	has = fields_get(fields, ARRAY_SIZE(fields), key, attrs, QKD_A_KEY_MAX);
 	return has & QKD_HAS(QKD_A_KEY_HANDLE) ? 0 : -EBADMSG;
 }
 

@@ -257,8 +257,6 @@ static int visit_link(struct nlattr *head, int length, void *arg)
 int qkd_link_dump(struct qkd_ctx *ctx, qkd_link_fn fn, void *arg)
 {
 	struct visit visit = { .fn = fn, .arg = arg };
-	struct nl_msg *msg;
 
-	msg = request_new(ctx, QKD_CMD_LINK_DUMP, NLM_F_DUMP);
-	return msg ? request_run(ctx, msg, visit_link, &visit) : -ENOMEM;
+	return dump_run(ctx, QKD_CMD_LINK_DUMP, visit_link, &visit);
 }

@@ -36,42 +36,22 @@ static const struct attr_field sa_fields[] = {
 	FIELD(U64, QKD_A_MACSEC_SA_AGE, struct qkd_macsec_sa, age),
 };
 
-static int get_macsec(struct nlattr *head, int length, struct qkd_macsec *m)
+static int take_macsec(struct nlattr *head, int length, void *arg)
 {
-	struct nlattr *attrs[QKD_A_MACSEC_MAX + 1];
-	int err;
+	struct qkd_macsec *m = arg;
 
-	err = attrs_parse(attrs, QKD_A_MACSEC_MAX, head, length);
-	if (err)
-		return err;
 	memset(m, 0, sizeof(*m));
-	m->has = fields_get(macsec_fields, ARRAY_SIZE(macsec_fields), m, attrs,
-			    QKD_A_MACSEC_MAX);
-	return 0;
+	return fields_parse(macsec_fields, ARRAY_SIZE(macsec_fields), m,
+			    &m->has, head, length);
 }
 
 /* Only what a reply tells changes. */
-static int get_sa(struct nlattr *head, int length, struct qkd_macsec_sa *sa)
-{
-	struct nlattr *attrs[QKD_A_MACSEC_SA_MAX + 1];
-	int err;
-
-	err = attrs_parse(attrs, QKD_A_MACSEC_SA_MAX, head, length);
-	if (err)
-		return err;
-	sa->has |= fields_get(sa_fields, ARRAY_SIZE(sa_fields), sa, attrs,
-			      QKD_A_MACSEC_SA_MAX);
-	return 0;
-}
-
-static int take_macsec(struct nlattr *head, int length, void *arg)
-{
-	return get_macsec(head, length, arg);
-}
-
 static int take_sa(struct nlattr *head, int length, void *arg)
 {
-	return get_sa(head, length, arg);
+	struct qkd_macsec_sa *sa = arg;
+
+	return fields_parse(sa_fields, ARRAY_SIZE(sa_fields), sa, &sa->has,
+			    head, length);
 }
 
 int qkd_macsec_bind(struct qkd_ctx *ctx, struct qkd_ref ref,
@@ -166,63 +146,70 @@ static int sa_result(struct qkd_ctx *ctx, const struct qkd_macsec_sa *sa)
 	return sa->error ? -(int)sa->error : -EIO;
 }
 
+/**
+ * struct look - what is waited for
+ * @sa: out; its name
+ * @number: of the request
+ */
+struct look {
+	struct qkd_macsec_sa *sa;
+	uint64_t number;
+};
+
+static int look_at_sa(struct qkd_ctx *ctx, void *arg)
+{
+	const struct look *look = arg;
+	const struct qkd_macsec_sa *sa = look->sa;
+	int err;
+
+	err = qkd_macsec_sa_get(ctx, look->sa);
+	if (err)
+		return err;
+	if (sa->number != look->number)
+		return -ENOENT;
+	if (sa->state == QKD_MACSEC_STATE_INSTALLED ||
+	    sa->state == QKD_MACSEC_STATE_FAILED)
+		return sa_result(ctx, sa);
+	return LOOK_AGAIN;
+}
+
 int qkd_macsec_sa_wait(struct qkd_ctx *ctx, struct qkd_macsec_sa *sa,
 		       unsigned int timeout)
 {
-	struct patience patience = patience_of(timeout);
-	const uint64_t number = sa->number;
-	int err;
+	struct look look = { .sa = sa, .number = sa->number };
 
-	for (;;) {
-		err = qkd_macsec_sa_get(ctx, sa);
-		if (err)
-			return err;
-		if (sa->number != number)
-			return -ENOENT;
-		if (sa->state == QKD_MACSEC_STATE_INSTALLED ||
-		    sa->state == QKD_MACSEC_STATE_FAILED)
-			return sa_result(ctx, sa);
-		err = wait_a_little(&patience);
-		if (err)
-			return err;
-	}
+	return wait_for(ctx, timeout, look_at_sa, &look);
+}
+
+static int look_whether_sa_is_gone(struct qkd_ctx *ctx, void *arg)
+{
+	struct qkd_macsec_sa sa = *(const struct qkd_macsec_sa *)arg;
+	int err = qkd_macsec_sa_get(ctx, &sa);
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	return sa.state == QKD_MACSEC_STATE_DELETING ? LOOK_AGAIN :
+						       sa_result(ctx, &sa);
 }
 
 int qkd_macsec_sa_wait_gone(struct qkd_ctx *ctx,
 			    const struct qkd_macsec_sa *name,
 			    unsigned int timeout)
 {
-	struct patience patience = patience_of(timeout);
-	struct qkd_macsec_sa sa;
-	int err;
+	return wait_for(ctx, timeout, look_whether_sa_is_gone, (void *)name);
+}
 
-	for (;;) {
-		sa = *name;
-		err = qkd_macsec_sa_get(ctx, &sa);
-		if (err)
-			return err == -ENOENT ? 0 : err;
-		if (sa.state != QKD_MACSEC_STATE_DELETING)
-			return sa_result(ctx, &sa);
-		err = wait_a_little(&patience);
-		if (err)
-			return err;
-	}
+static int look_whether_gone(struct qkd_ctx *ctx, void *arg)
+{
+	struct qkd_macsec macsec;
+	int err = qkd_macsec_get(ctx, *(const uint32_t *)arg, &macsec);
+
+	return !err ? LOOK_AGAIN : err == -ENOENT ? 0 : err;
 }
 
 int qkd_macsec_wait(struct qkd_ctx *ctx, uint32_t ifindex, unsigned int timeout)
 {
-	struct patience patience = patience_of(timeout);
-	struct qkd_macsec macsec;
-	int err;
-
-	for (;;) {
-		err = qkd_macsec_get(ctx, ifindex, &macsec);
-		if (err)
-			return err == -ENOENT ? 0 : err;
-		err = wait_a_little(&patience);
-		if (err)
-			return err;
-	}
+	return wait_for(ctx, timeout, look_whether_gone, &ifindex);
 }
 
 struct visit {
@@ -237,7 +224,7 @@ static int visit_macsec(struct nlattr *head, int length, void *arg)
 	struct qkd_macsec macsec;
 	int err;
 
-	err = get_macsec(head, length, &macsec);
+	err = take_macsec(head, length, &macsec);
 	return err ?: visit->fn(&macsec, visit->arg);
 }
 
@@ -247,24 +234,20 @@ static int visit_sa(struct nlattr *head, int length, void *arg)
 	struct qkd_macsec_sa sa = {};
 	int err;
 
-	err = get_sa(head, length, &sa);
+	err = take_sa(head, length, &sa);
 	return err ?: visit->sa_fn(&sa, visit->arg);
 }
 
 int qkd_macsec_dump(struct qkd_ctx *ctx, qkd_macsec_fn fn, void *arg)
 {
 	struct visit visit = { .fn = fn, .arg = arg };
-	struct nl_msg *msg;
 
-	msg = request_new(ctx, QKD_CMD_MACSEC_DUMP, NLM_F_DUMP);
-	return msg ? request_run(ctx, msg, visit_macsec, &visit) : -ENOMEM;
+	return dump_run(ctx, QKD_CMD_MACSEC_DUMP, visit_macsec, &visit);
 }
 
 int qkd_macsec_sa_dump(struct qkd_ctx *ctx, qkd_macsec_sa_fn fn, void *arg)
 {
 	struct visit visit = { .sa_fn = fn, .arg = arg };
-	struct nl_msg *msg;
 
-	msg = request_new(ctx, QKD_CMD_MACSEC_SA_DUMP, NLM_F_DUMP);
-	return msg ? request_run(ctx, msg, visit_sa, &visit) : -ENOMEM;
+	return dump_run(ctx, QKD_CMD_MACSEC_SA_DUMP, visit_sa, &visit);
 }

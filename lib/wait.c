@@ -12,20 +12,21 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-struct patience patience_of(unsigned int timeout)
+/* Looks ever less often, for so many ms; then the end is -ETIMEDOUT. */
+int wait_for(struct qkd_ctx *ctx, unsigned int timeout, look_fn look, void *arg)
 {
-	return (struct patience){ .end = now_ms() + timeout, .step = 1 };
-}
+	const uint64_t end = now_ms() + timeout;
+	unsigned int step = 1; /* ms */
+	int err;
 
-/* Returns 0, or -ETIMEDOUT when it is at its end. */
-int wait_a_little(struct patience *patience)
-{
-	const struct timespec ts = { .tv_nsec = patience->step * 1000000L };
+	while ((err = look(ctx, arg)) == LOOK_AGAIN) {
+		const struct timespec ts = { .tv_nsec = step * 1000000L };
 
-	if (now_ms() >= patience->end)
-		return -ETIMEDOUT;
-	nanosleep(&ts, NULL);
-	if (patience->step < 50)
-		patience->step *= 2;
-	return 0;
+		if (now_ms() >= end)
+			return -ETIMEDOUT;
+		nanosleep(&ts, NULL);
+		if (step < 50)
+			step *= 2;
+	}
+	return err;
 }

@@ -33,16 +33,10 @@ static const struct attr_field wg_fields[] = {
 /* Only what a reply tells changes. */
 static int take_wg(struct nlattr *head, int length, void *arg)
 {
-	struct nlattr *attrs[QKD_A_WG_MAX + 1];
 	struct qkd_wg *wg = arg;
-	int err;
 
-	err = attrs_parse(attrs, QKD_A_WG_MAX, head, length);
-	if (err)
-		return err;
-	wg->has |= fields_get(wg_fields, ARRAY_SIZE(wg_fields), wg, attrs,
-			      QKD_A_WG_MAX);
-	return 0;
+	return fields_parse(wg_fields, ARRAY_SIZE(wg_fields), wg, &wg->has,
+			    head, length);
 }
 
 static int run_put(struct qkd_ctx *ctx, struct nl_msg *msg,
@@ -99,42 +93,50 @@ static int wg_result(struct qkd_ctx *ctx, const struct qkd_wg *wg)
 	return wg->error ? -(int)wg->error : -EIO;
 }
 
-int qkd_wg_wait(struct qkd_ctx *ctx, struct qkd_wg *wg, unsigned int timeout)
+/**
+ * struct look - what is waited for
+ * @wg: out; its name
+ * @number: of the request
+ */
+struct look {
+	struct qkd_wg *wg;
+	uint64_t number;
+};
+
+static int look_at_wg(struct qkd_ctx *ctx, void *arg)
 {
-	struct patience patience = patience_of(timeout);
-	const uint64_t number = wg->number;
+	const struct look *look = arg;
 	int err;
 
-	for (;;) {
-		err = qkd_wg_get(ctx, wg);
-		if (err)
-			return err;
-		if (wg->number != number)
-			return -ENOENT;
-		if (wg->state != QKD_WG_STATE_PENDING)
-			return wg_result(ctx, wg);
-		err = wait_a_little(&patience);
-		if (err)
-			return err;
-	}
+	err = qkd_wg_get(ctx, look->wg);
+	if (err)
+		return err;
+	if (look->wg->number != look->number)
+		return -ENOENT;
+	return look->wg->state == QKD_WG_STATE_PENDING ?
+		       LOOK_AGAIN :
+		       wg_result(ctx, look->wg);
+}
+
+int qkd_wg_wait(struct qkd_ctx *ctx, struct qkd_wg *wg, unsigned int timeout)
+{
+	struct look look = { .wg = wg, .number = wg->number };
+
+	return wait_for(ctx, timeout, look_at_wg, &look);
+}
+
+static int look_whether_gone(struct qkd_ctx *ctx, void *arg)
+{
+	struct qkd_wg wg = *(const struct qkd_wg *)arg;
+	int err = qkd_wg_get(ctx, &wg);
+
+	return !err ? LOOK_AGAIN : err == -ENOENT ? 0 : err;
 }
 
 int qkd_wg_wait_gone(struct qkd_ctx *ctx, const struct qkd_wg *name,
 		     unsigned int timeout)
 {
-	struct patience patience = patience_of(timeout);
-	struct qkd_wg wg;
-	int err;
-
-	for (;;) {
-		wg = *name;
-		err = qkd_wg_get(ctx, &wg);
-		if (err)
-			return err == -ENOENT ? 0 : err;
-		err = wait_a_little(&patience);
-		if (err)
-			return err;
-	}
+	return wait_for(ctx, timeout, look_whether_gone, (void *)name);
 }
 
 struct visit {
@@ -154,8 +156,7 @@ static int visit_wg(struct nlattr *head, int length, void *arg)
 
 int qkd_wg_dump(struct qkd_ctx *ctx, qkd_wg_fn fn, void *arg)
 {
-	struct nl_msg *msg = request_new(ctx, QKD_CMD_WG_DUMP, NLM_F_DUMP);
 	struct visit visit = { .fn = fn, .arg = arg };
 
-	return msg ? request_run(ctx, msg, visit_wg, &visit) : -ENOMEM;
+	return dump_run(ctx, QKD_CMD_WG_DUMP, visit_wg, &visit);
 }

@@ -25,16 +25,17 @@ int metadata_parse(const uint8_t *bytes, size_t size,
 		   struct etsi004_metadata *metadata)
 {
 	uint64_t hops = 0;
-	int position, err;
+	char text[KME_TEXT_LEN]; /* nobody asks */
 	json_t *root;
+	int err;
 
 	/* the standard fills a buffer: what ends early is padded */
 	while (size && !bytes[size - 1])
 		size--;
 	if (!size)
 		return 0;
-	root = kme_json_load(bytes, size, &position);
-	err = json_is_object(root) ? 0 : -EPROTO;
+	root = kme_json_object(bytes, size, text);
+	err = root ? 0 : -EPROTO;
 	err = err   ?:
 		      get_number(root, "age", INT64_MAX, &metadata->has_age,
 				 &metadata->age);

@@ -85,7 +85,6 @@ static int get_name(struct etsi014_answer *answer, json_t *root,
 		    const char *member, char name[ETSI014_NAME_LEN + 1])
 {
 	json_t *value = json_object_get(root, member);
-	size_t i, length;
 
 	if (json_is_integer(value)) {
 		answer->deviations |= ETSI014_DEV_INTEGER_ID;
@@ -93,14 +92,8 @@ static int get_name(struct etsi014_answer *answer, json_t *root,
 			 json_integer_value(value));
 		return 0;
 	}
-	length = json_string_length(value);
-	if (!length || length > ETSI014_NAME_LEN)
+	if (!kme_json_name(value, name, ETSI014_NAME_LEN + 1))
 		return say(answer->text, -EPROTO, "%s is no ID", member);
-	memcpy(name, json_string_value(value), length + 1);
-	for (i = 0; i < length; i++)
-		if ((unsigned char)name[i] < ' ' || name[i] == 0x7f)
-			return say(answer->text, -EPROTO, "%s is no ID",
-				   member);
 	return 0;
 }
 
@@ -382,13 +375,10 @@ static int parse_refusal(const struct etsi014_request *request, long code,
 }
 
 static int parse(const struct etsi014_request *request, json_t *root,
-		 int position, struct etsi014_answer *answer)
+		 struct etsi014_answer *answer)
 {
 	if (!root)
-		return say(answer->text, -EPROTO, "malformed JSON at byte %d",
-			   position);
-	if (!json_is_object(root))
-		return say(answer->text, -EPROTO, "the answer is no object");
+		return -EPROTO; /* as its text says */
 	if (request->call == ETSI014_STATUS)
 		return parse_status(answer, root);
 	return parse_keys(request, answer, root);
@@ -397,13 +387,13 @@ static int parse(const struct etsi014_request *request, json_t *root,
 int etsi014_parse(const struct etsi014_request *request, long code,
 		  const void *body, size_t size, struct etsi014_answer *answer)
 {
-	int position, err;
 	json_t *root;
+	int err;
 
 	memset(answer, 0, sizeof(*answer));
-	root = kme_json_load(body, size, &position);
+	root = kme_json_object(body, size, answer->text);
 	if (code == 200)
-		err = parse(request, root, position, answer);
+		err = parse(request, root, answer);
 	else
 		err = parse_refusal(request, code, root, size, answer);
 	json_decref(root);

@@ -46,10 +46,10 @@ static const char *doubt(SSL *ssl)
 		       "the KME did not ask for our certificate";
 }
 
-static CURLcode set_tls(struct etsi014_transfer *t, const struct etsi014 *kme)
+static CURLcode prepare(CURL *curl, const void *settings)
 {
+	const struct etsi014 *kme = settings;
 	bool is_uri = !strncmp(kme->key, "pkcs11:", 7);
-	CURL *curl = kme_http_handle(t->http);
 	CURLcode rc;
 
 	rc = curl_easy_setopt(curl, CURLOPT_CAINFO, kme->ca);
@@ -65,7 +65,7 @@ static CURLcode set_tls(struct etsi014_transfer *t, const struct etsi014 *kme)
 	/* another name than the URL's is OpenSSL's to check: secure() */
 	return rc    ?:
 		       curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST,
-					*t->name ? 0L : 2L);
+					kme->name && *kme->name ? 0L : 2L);
 }
 
 static int copy_request(struct etsi014_transfer *t, const struct etsi014 *kme,
@@ -94,27 +94,31 @@ static size_t limit_of(const struct etsi014_request *request)
 	return 16384 + request->number * (request->size / 6 + 1024UL);
 }
 
-static CURLcode set_up(struct etsi014_transfer *t, const struct etsi014 *kme)
+static int set_up(struct etsi014_transfer *t, const struct etsi014 *kme,
+		  char text[ETSI014_TEXT_LEN])
 {
 	char *url = etsi014_url(kme, t->request.call);
 	char *body = etsi014_body(&t->request);
-	CURLcode rc = CURLE_OUT_OF_MEMORY;
 	struct kme_http_request request = {
 		.url = url,
 		.body = body,
 		.connect_ms = kme->connect_ms,
 		.total_ms = kme->total_ms,
 		.limit = limit_of(&t->request),
+		.prepare = prepare,
+		.settings = kme,
 		.secure = secure,
 		.arg = t,
 		.doubt = doubt,
 	};
 
 	if (url && (body || t->request.call == ETSI014_STATUS))
-		t->http = kme_http_new(&request, &rc);
+		t->http = kme_http_new(&request, text);
+	else
+		say(text, 0, "out of memory");
 	free(url);
 	free(body);
-	return rc ?: set_tls(t, kme);
+	return t->http ? 0 : -ENOMEM;
 }
 
 struct etsi014_transfer *
@@ -123,13 +127,11 @@ etsi014_transfer_new(const struct etsi014 *kme,
 		     char text[ETSI014_TEXT_LEN])
 {
 	struct etsi014_transfer *t = calloc(1, sizeof(*t));
-	CURLcode rc = CURLE_OUT_OF_MEMORY;
 
-	if (t && !copy_request(t, kme, request))
-		rc = set_up(t, kme);
-	if (!rc)
+	if (!t || copy_request(t, kme, request))
+		say(text, 0, "out of memory");
+	else if (!set_up(t, kme, text))
 		return t;
-	say(text, 0, "libcurl: %s", curl_easy_strerror(rc));
 	etsi014_transfer_free(t);
 	return NULL;
 }
@@ -142,17 +144,14 @@ CURL *etsi014_transfer_handle(struct etsi014_transfer *transfer)
 int etsi014_transfer_end(struct etsi014_transfer *transfer, CURLcode result,
 			 struct etsi014_answer *answer)
 {
-	const void *body;
-	long code = 0;
-	size_t size;
+	struct kme_http_answer http;
 	int err;
 
 	memset(answer, 0, sizeof(*answer));
-	err = kme_http_end(transfer->http, result, &code, &body, &size,
-			   answer->text);
-	if (err)
-		return err;
-	return etsi014_parse(&transfer->request, code, body, size, answer);
+	err = kme_http_end(transfer->http, result, &http, answer->text);
+	return err   ?:
+		       etsi014_parse(&transfer->request, http.code, http.body,
+				     http.size, answer);
 }
 
 void etsi014_transfer_free(struct etsi014_transfer *transfer)

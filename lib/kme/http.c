@@ -14,7 +14,7 @@
 /**
  * struct kme_http - a request on its way
  * @curl: libcurl's side
- * @request: the caller's, without its URL and body
+ * @request: the caller's, without what is only of use to kme_http_new()
  * @headers: HTTP headers of the request
  * @body: of the answer, secret
  * @size: bytes of it
@@ -175,25 +175,32 @@ static int add_headers(struct kme_http *http, bool has_body)
 	return 0;
 }
 
-struct kme_http *kme_http_new(const struct kme_http_request *request,
-			      CURLcode *rc)
+static CURLcode set_up(struct kme_http *http,
+		       const struct kme_http_request *request)
 {
-	struct kme_http *http = calloc(1, sizeof(*http));
+	CURLcode rc = CURLE_OUT_OF_MEMORY;
 
-	*rc = CURLE_OUT_OF_MEMORY;
-	if (!http)
-		return NULL;
 	http->request = *request;
 	http->request.url = NULL;
 	http->request.body = NULL;
+	http->request.settings = NULL;
 	http->curl = curl_easy_init();
-	if (http->curl && !add_headers(http, request->body)) {
-		*rc = set_http(http);
-		*rc = *rc ?: set_tls(http);
-		*rc = *rc ?: set_request(http, request);
-	}
-	if (!*rc)
+	if (http->curl && !add_headers(http, request->body))
+		rc = set_http(http);
+	rc = rc ?: set_tls(http);
+	rc = rc ?: set_request(http, request);
+	return rc ?: request->prepare(http->curl, request->settings);
+}
+
+struct kme_http *kme_http_new(const struct kme_http_request *request,
+			      char text[KME_TEXT_LEN])
+{
+	struct kme_http *http = calloc(1, sizeof(*http));
+	CURLcode rc = http ? set_up(http, request) : CURLE_OUT_OF_MEMORY;
+
+	if (!rc)
 		return http;
+	say(text, 0, "libcurl: %s", curl_easy_strerror(rc));
 	kme_http_free(http);
 	return NULL;
 }
@@ -230,13 +237,14 @@ static int errno_of(CURLcode result)
 	}
 }
 
-int kme_http_end(struct kme_http *http, CURLcode result, long *code,
-		 const void **body, size_t *size, char text[KME_TEXT_LEN])
+int kme_http_end(struct kme_http *http, CURLcode result,
+		 struct kme_http_answer *answer, char text[KME_TEXT_LEN])
 {
 	if (!result) {
-		curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, code);
-		*body = http->body;
-		*size = http->size;
+		*answer = (struct kme_http_answer){ .body = http->body,
+						    .size = http->size };
+		curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE,
+				  &answer->code);
 		return 0;
 	}
 	if (http->refused)

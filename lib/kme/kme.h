@@ -35,8 +35,10 @@ ssize_t kme_from_hex(const char *text, size_t length, uint8_t *bytes,
 int kme_check_url(const char *url, char text[KME_TEXT_LEN]);
 int kme_check_file(const char *what, const char *path, char text[KME_TEXT_LEN]);
 
-/* json.c: NULL if it is none, and @position says where. */
-json_t *kme_json_load(const void *body, size_t size, int *position);
+/* json.c: NULL if it is no object, and text says why. */
+json_t *kme_json_object(const void *body, size_t size, char text[KME_TEXT_LEN]);
+/* Whether it is text that fits, of one byte at least and no control characters. */
+bool kme_json_name(const json_t *value, char *name, size_t room);
 
 /* tls.c: a server that does not ask for our certificate serves anybody. */
 int kme_tls_note_asked(SSL_CTX *ctx);
@@ -49,6 +51,8 @@ bool kme_tls_has_asked(const SSL *ssl);
  * @connect_ms: until there is a connection
  * @total_ms: until there is an answer
  * @limit: longest answer, in bytes
+ * @prepare: tells libcurl who proves the server, and how we prove ourselves
+ * @settings: for @prepare
  * @secure: has a word in the settings of TLS, last
  * @arg: for @secure
  * @doubt: why a connection whose handshake is done is not to be believed, or NULL
@@ -61,6 +65,8 @@ struct kme_http_request {
 	unsigned int connect_ms;
 	unsigned int total_ms;
 	size_t limit;
+	CURLcode (*prepare)(CURL *curl, const void *settings);
+	const void *settings;
 	curl_ssl_ctx_callback secure;
 	void *arg;
 	const char *(*doubt)(SSL *ssl);
@@ -68,18 +74,27 @@ struct kme_http_request {
 
 struct kme_http;
 
-/* http.c: only https, no proxy, no redirection, no TLS session of before. Who
- * proves the server is the caller's to set on the handle. NULL, and @rc says
- * why, if that does not work.
+/**
+ * struct kme_http_answer - what came
+ * @code: HTTP's
+ * @body: of the answer, which is struct kme_http's
+ * @size: bytes of it
+ */
+struct kme_http_answer {
+	long code;
+	const void *body;
+	size_t size;
+};
+
+/* http.c: only https, no proxy, no redirection, no TLS session of before. NULL,
+ * and text says why, if that does not work.
  */
 struct kme_http *kme_http_new(const struct kme_http_request *request,
-			      CURLcode *rc);
+			      char text[KME_TEXT_LEN]);
 CURL *kme_http_handle(struct kme_http *http);
-/* What came, once it is done: 0, HTTP's code and a body that is @http's; or an
- * errno as in etsi014.h, and text.
- */
-int kme_http_end(struct kme_http *http, CURLcode result, long *code,
-		 const void **body, size_t *size, char text[KME_TEXT_LEN]);
+/* What came, once it is done: 0, or an errno as in etsi014.h and text. */
+int kme_http_end(struct kme_http *http, CURLcode result,
+		 struct kme_http_answer *answer, char text[KME_TEXT_LEN]);
 void kme_http_free(struct kme_http *http);
 
 #endif /* KME_H */

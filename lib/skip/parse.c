@@ -11,19 +11,11 @@
  * Capabilities
  */
 
-/* Text of at least one and at most SKIP_NAME_LEN printable bytes. */
 static int get_name(struct skip_answer *answer, const json_t *value,
 		    const char *member, char name[SKIP_NAME_LEN + 1])
 {
-	size_t i, length = json_string_length(value);
-
-	if (!length || length > SKIP_NAME_LEN)
+	if (!kme_json_name(value, name, SKIP_NAME_LEN + 1))
 		return say(answer->text, -EPROTO, "%s is no name", member);
-	memcpy(name, json_string_value(value), length + 1);
-	for (i = 0; i < length; i++)
-		if ((unsigned char)name[i] < ' ' || name[i] == 0x7f)
-			return say(answer->text, -EPROTO, "%s is no name",
-				   member);
 	return 0;
 }
 
@@ -151,14 +143,11 @@ static int parse_entropy(const struct skip_request *request,
 	return err;
 }
 
-static int parse(const struct skip_request *request, json_t *root, int position,
+static int parse(const struct skip_request *request, json_t *root,
 		 struct skip_answer *answer)
 {
 	if (!root)
-		return say(answer->text, -EPROTO, "malformed JSON at byte %d",
-			   position);
-	if (!json_is_object(root))
-		return say(answer->text, -EPROTO, "the answer is no object");
+		return -EPROTO; /* as its text says */
 	switch (request->call) {
 	case SKIP_CAPABILITIES:
 		return parse_capabilities(answer, root);
@@ -196,15 +185,15 @@ static int refusal(const struct skip_request *request, long code)
 int skip_parse(const struct skip_request *request, long code, const void *body,
 	       size_t size, struct skip_answer *answer)
 {
-	int position, err;
 	json_t *root;
+	int err;
 
 	memset(answer, 0, sizeof(*answer));
 	if (code != 200)
 		return say(answer->text, refusal(request, code), "HTTP %ld",
 			   code);
-	root = kme_json_load(body, size, &position);
-	err = parse(request, root, position, answer);
+	root = kme_json_object(body, size, answer->text);
+	err = parse(request, root, answer);
 	json_decref(root);
 	if (err) /* of an answer that is wrong somewhere nothing is used */
 		skip_answer_free(answer);

@@ -98,29 +98,45 @@ static const char *doubt(SSL *ssl)
 	return "the provider did not use the pre-shared key";
 }
 
-static CURLcode set_up(struct skip_transfer *t, const struct skip *provider)
+/* See secure(). */
+static CURLcode prepare(CURL *curl, const void *settings)
+{
+	CURLcode rc = curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
+
+	(void)settings;
+	return rc ?: curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
+}
+
+static int set_up(struct skip_transfer *t, const struct skip *provider,
+		  char text[SKIP_TEXT_LEN])
 {
 	char *url = skip_url(provider, &t->request);
-	CURLcode rc = CURLE_OUT_OF_MEMORY;
 	struct kme_http_request request = {
 		.url = url,
 		.connect_ms = provider->connect_ms,
 		.total_ms = provider->total_ms,
 		.limit = 65536,
+		.prepare = prepare,
 		.secure = secure,
 		.arg = t,
 		.doubt = doubt,
 	};
-	CURL *curl;
 
 	if (url)
-		t->http = kme_http_new(&request, &rc);
+		t->http = kme_http_new(&request, text);
+	else
+		say(text, 0, "out of memory");
 	free(url);
-	if (rc)
-		return rc;
-	curl = kme_http_handle(t->http);
-	rc = curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
-	return rc ?: curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
+	return t->http ? 0 : -ENOMEM;
+}
+
+static int copy_request(struct skip_transfer *t, const struct skip *provider,
+			const struct skip_request *request)
+{
+	t->request = *request;
+	t->identity = strdup(provider->identity);
+	t->psk = strdup(provider->psk);
+	return t->identity && t->psk ? 0 : -ENOMEM;
 }
 
 struct skip_transfer *skip_transfer_new(const struct skip *provider,
@@ -129,19 +145,12 @@ struct skip_transfer *skip_transfer_new(const struct skip *provider,
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct skip_transfer *t = calloc(1, sizeof(*t));
-	CURLcode rc = CURLE_OUT_OF_MEMORY;
 
 	pthread_once(&once, make_index);
-	if (t && transfer_index >= 0) {
-		t->request = *request;
-		t->identity = strdup(provider->identity);
-		t->psk = strdup(provider->psk);
-		if (t->identity && t->psk)
-			rc = set_up(t, provider);
-	}
-	if (!rc)
+	if (!t || transfer_index < 0 || copy_request(t, provider, request))
+		say(text, 0, "out of memory");
+	else if (!set_up(t, provider, text))
 		return t;
-	say(text, 0, "libcurl: %s", curl_easy_strerror(rc));
 	skip_transfer_free(t);
 	return NULL;
 }
@@ -154,17 +163,14 @@ CURL *skip_transfer_handle(struct skip_transfer *transfer)
 int skip_transfer_end(struct skip_transfer *transfer, CURLcode result,
 		      struct skip_answer *answer)
 {
-	const void *body;
-	long code = 0;
-	size_t size;
+	struct kme_http_answer http;
 	int err;
 
 	memset(answer, 0, sizeof(*answer));
-	err = kme_http_end(transfer->http, result, &code, &body, &size,
-			   answer->text);
-	if (err)
-		return err;
-	return skip_parse(&transfer->request, code, body, size, answer);
+	err = kme_http_end(transfer->http, result, &http, answer->text);
+	return err   ?:
+		       skip_parse(&transfer->request, http.code, http.body,
+				  http.size, answer);
 }
 
 void skip_transfer_free(struct skip_transfer *transfer)

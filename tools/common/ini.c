@@ -206,7 +206,19 @@ char *ini_begin_only(struct ini_reader *reader, char *name)
 	return NULL;
 }
 
-/* One more element, zeroed. */
+int ini_take_name(struct ini_reader *reader, const char *name, char *to,
+		  size_t size, const void *other)
+{
+	const char *word = reader->section->name;
+
+	if (ini_copy_name(reader, word, name, to, size))
+		return -1;
+	if (!other)
+		return 0;
+	return ini_bad(reader, reader->line, "%s \"%s\" is there already", word,
+		       name);
+}
+
 void *ini_grow(void *array, size_t *n, size_t size)
 {
 	char *bigger = realloc(array, (*n + 1) * size);
@@ -218,6 +230,25 @@ void *ini_grow(void *array, size_t *n, size_t size)
 	memset(bigger + *n * size, 0, size);
 	++*n;
 	return bigger;
+}
+
+void *ini_append(void *array, size_t *n, size_t size, const void *element)
+{
+	char *bigger = ini_grow(array, n, size);
+
+	memcpy(bigger + (*n - 1) * size, element, size);
+	return bigger;
+}
+
+void *ini_find(const void *array, size_t n, size_t size, const char *name)
+{
+	const char *element = array;
+	size_t i;
+
+	for (i = 0; i < n; i++, element += size)
+		if (!strcmp(element, name))
+			return (void *)element;
+	return NULL;
 }
 
 static char *trim(char *text)
@@ -336,5 +367,7 @@ int ini_read(struct ini_reader *reader)
 	if (ferror(file))
 		ini_bad(reader, reader->line, "%s", strerror(errno));
 	fclose(file);
-	return 0;
+	if (reader->check)
+		reader->check(reader);
+	return reader->errors ? -1 : 0;
 }

@@ -33,19 +33,21 @@ struct ini_section;
  * @path: of the file
  * @sections: that there can be
  * @nsections: their number
+ * @check: looks at what was read, with ini_bad() for what is wrong; or NULL
  * @line: number of the current line
  * @errors: their number
  * @section: the current section, NULL before the first
  * @object: what its keys set, NULL if the section is bad
  * @seen: which keys of the section there were
  *
- * The caller sets the first four.
+ * The caller sets the first five.
  */
 struct ini_reader {
 	void *config;
 	const char *path;
 	const struct ini_section *sections;
 	size_t nsections;
+	void (*check)(struct ini_reader *reader);
 	int line;
 	int errors;
 	const struct ini_section *section;
@@ -106,13 +108,16 @@ struct ini_section {
 	  .offset = offsetof(type, member), \
 	  .many = true }
 
-/* Reads all of the file; -1 if it cannot. Errors are counted in the reader. */
+/* Reads all of the file, and has it checked; -1 if anything is wrong. */
 int ini_read(struct ini_reader *reader);
 int ini_bad(struct ini_reader *reader, int line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* One more element of an array, zeroed. */
+/* Arrays: one more element, zeroed, or a copy of that one. */
 void *ini_grow(void *array, size_t *n, size_t size);
+void *ini_append(void *array, size_t *n, size_t size, const void *element);
+/* The element of that name, which is a string at the beginning of each. */
+void *ini_find(const void *array, size_t n, size_t size, const char *name);
 
 /* What is wrong with ADDRESS:PORT or [ADDRESS]:PORT, or NULL; whether it is an address
  * shows later.
@@ -129,6 +134,9 @@ int ini_check_address(struct ini_reader *reader, const char *what,
 
 /* For struct ini_section: [WORD] alone, whose object is the configuration. */
 char *ini_begin_only(struct ini_reader *reader, char *name);
+/* The name of [WORD NAME]: a plain word that fits, and there is no @other yet. */
+int ini_take_name(struct ini_reader *reader, const char *name, char *to,
+		  size_t size, const void *other);
 
 /* For struct ini_key: members are char[]; uint32_t in ms or of a number; uint64_t
  * of a number, 1 or more; and struct ini_addresses.

@@ -78,12 +78,7 @@ static int add_slave(struct ini_reader *reader, const struct ini_key *key,
  */
 struct sae_config *config_sae(const struct config *config, const char *id)
 {
-	size_t i;
-
-	for (i = 0; i < config->nsaes; i++)
-		if (!strcmp(config->saes[i].id, id))
-			return &config->saes[i];
-	return NULL;
+	return ini_find(config->saes, config->nsaes, sizeof(*config->saes), id);
 }
 
 /**
@@ -93,12 +88,8 @@ struct sae_config *config_sae(const struct config *config, const char *id)
  */
 struct link_config *config_link(const struct config *config, const char *name)
 {
-	size_t i;
-
-	for (i = 0; i < config->nlinks; i++)
-		if (!strcmp(config->links[i].name, name))
-			return &config->links[i];
-	return NULL;
+	return ini_find(config->links, config->nlinks, sizeof(*config->links),
+			name);
 }
 
 static char *begin_link(struct ini_reader *reader, char *name)
@@ -106,16 +97,11 @@ static char *begin_link(struct ini_reader *reader, char *name)
 	struct config *config = reader->config;
 	struct link_config link = { .key_size = 256, .line = reader->line };
 
-	if (ini_copy_name(reader, "link", name, link.name, sizeof(link.name)))
+	if (ini_take_name(reader, name, link.name, sizeof(link.name),
+			  config_link(config, name)))
 		return NULL;
-	if (config_link(config, name)) {
-		ini_bad(reader, reader->line, "link \"%s\" is there already",
-			name);
-		return NULL;
-	}
-	config->links = ini_grow(config->links, &config->nlinks,
-				 sizeof(*config->links));
-	config->links[config->nlinks - 1] = link;
+	config->links =
+		ini_append(config->links, &config->nlinks, sizeof(link), &link);
 	return (char *)&config->links[config->nlinks - 1];
 }
 
@@ -126,16 +112,11 @@ static char *begin_sae(struct ini_reader *reader, char *name)
 				  .quota_time = 60 * INI_SECOND,
 				  .line = reader->line };
 
-	if (ini_copy_name(reader, "sae", name, sae.id, sizeof(sae.id)))
+	if (ini_take_name(reader, name, sae.id, sizeof(sae.id),
+			  config_sae(config, name)))
 		return NULL;
-	if (config_sae(config, name)) {
-		ini_bad(reader, reader->line, "sae \"%s\" is there already",
-			name);
-		return NULL;
-	}
 	config->saes =
-		ini_grow(config->saes, &config->nsaes, sizeof(*config->saes));
-	config->saes[config->nsaes - 1] = sae;
+		ini_append(config->saes, &config->nsaes, sizeof(sae), &sae);
 	return (char *)&config->saes[config->nsaes - 1];
 }
 
@@ -145,12 +126,10 @@ static char *begin_group(struct ini_reader *reader, char *name)
 	struct group_config group = { .keep_time = 300 * INI_SECOND,
 				      .line = reader->line };
 
-	if (ini_copy_name(reader, "group", name, group.name,
-			  sizeof(group.name)))
+	if (ini_take_name(reader, name, group.name, sizeof(group.name), NULL))
 		return NULL;
-	config->groups = ini_grow(config->groups, &config->ngroups,
-				  sizeof(*config->groups));
-	config->groups[config->ngroups - 1] = group;
+	config->groups = ini_append(config->groups, &config->ngroups,
+				    sizeof(group), &group);
 	return (char *)&config->groups[config->ngroups - 1];
 }
 
@@ -384,6 +363,7 @@ struct config *config_read(const char *path)
 		.path = path,
 		.sections = sections,
 		.nsections = ARRAY_SIZE(sections),
+		.check = check_all,
 	};
 
 	if (!config) {
@@ -394,11 +374,8 @@ struct config *config_read(const char *path)
 	config->connections = 512;
 	config->connections_per_address = 64;
 	config->timeout = 30 * INI_SECOND;
-	if (!ini_read(&reader)) {
-		check_all(&reader);
-		if (!reader.errors)
-			return config;
-	}
+	if (!ini_read(&reader))
+		return config;
 	config_free(config);
 	return NULL;
 }

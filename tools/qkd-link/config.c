@@ -332,9 +332,7 @@ int settings_read(struct settings *settings, const char *path)
 		.nsections = ARRAY_SIZE(sections),
 	};
 
-	if (ini_read(&reader))
-		return -1;
-	return reader.errors ? -1 : 0;
+	return ini_read(&reader);
 }
 
 /* ---- Does it hold together? ---- */

@@ -45,45 +45,29 @@ static int add_port(struct ini_reader *reader, const struct ini_key *key,
 static struct peer_config *find_peer(const struct config *config,
 				     const char *name)
 {
-	size_t i;
-
-	for (i = 0; i < config->npeers; i++)
-		if (!strcmp(config->peers[i].name, name))
-			return &config->peers[i];
-	return NULL;
+	return ini_find(config->peers, config->npeers, sizeof(*config->peers),
+			name);
 }
 
 static struct macsec_config *find_macsec(const struct config *config,
 					 const char *device)
 {
-	size_t i;
-
-	for (i = 0; i < config->nmacsecs; i++)
-		if (!strcmp(config->macsecs[i].device, device))
-			return &config->macsecs[i];
-	return NULL;
+	return ini_find(config->macsecs, config->nmacsecs,
+			sizeof(*config->macsecs), device);
 }
 
 static struct mka_config *find_mka(const struct config *config,
 				   const char *bond)
 {
-	size_t i;
-
-	for (i = 0; i < config->nmkas; i++)
-		if (!strcmp(config->mkas[i].bond, bond))
-			return &config->mkas[i];
-	return NULL;
+	return ini_find(config->mkas, config->nmkas, sizeof(*config->mkas),
+			bond);
 }
 
 static struct link_config *find_link(const struct config *config,
 				     const char *name)
 {
-	size_t i;
-
-	for (i = 0; i < config->nlinks; i++)
-		if (!strcmp(config->links[i].name, name))
-			return &config->links[i];
-	return NULL;
+	return ini_find(config->links, config->nlinks, sizeof(*config->links),
+			name);
 }
 
 /**
@@ -96,12 +80,8 @@ static struct link_config *find_link(const struct config *config,
 const struct kme_config *config_kme(const struct config *config,
 				    const char *name)
 {
-	size_t i;
-
-	for (i = 0; i < config->nkmes; i++)
-		if (!strcmp(config->kmes[i].name, name))
-			return &config->kmes[i];
-	return NULL;
+	return ini_find(config->kmes, config->nkmes, sizeof(*config->kmes),
+			name);
 }
 
 static char *begin_peer(struct ini_reader *reader, char *name)
@@ -110,16 +90,11 @@ static char *begin_peer(struct ini_reader *reader, char *name)
 	struct peer_config peer = { .timeout = 15 * INI_SECOND,
 				    .line = reader->line };
 
-	if (ini_copy_name(reader, "peer", name, peer.name, sizeof(peer.name)))
+	if (ini_take_name(reader, name, peer.name, sizeof(peer.name),
+			  find_peer(config, name)))
 		return NULL;
-	if (find_peer(config, name)) {
-		ini_bad(reader, reader->line, "peer \"%s\" is there already",
-			name);
-		return NULL;
-	}
-	config->peers = ini_grow(config->peers, &config->npeers,
-				 sizeof(*config->peers));
-	config->peers[config->npeers - 1] = peer;
+	config->peers =
+		ini_append(config->peers, &config->npeers, sizeof(peer), &peer);
 	return (char *)&config->peers[config->npeers - 1];
 }
 
@@ -128,17 +103,12 @@ static char *begin_link(struct ini_reader *reader, char *name)
 	struct config *config = reader->config;
 	struct link_config link = { .line = reader->line };
 
-	if (ini_copy_name(reader, "link", name, link.name, sizeof(link.name)))
+	if (ini_take_name(reader, name, link.name, sizeof(link.name),
+			  find_link(config, name)))
 		return NULL;
-	if (find_link(config, name)) {
-		ini_bad(reader, reader->line, "link \"%s\" is there already",
-			name);
-		return NULL;
-	}
 	strcpy(link.shared_name, link.name);
-	config->links = ini_grow(config->links, &config->nlinks,
-				 sizeof(*config->links));
-	config->links[config->nlinks - 1] = link;
+	config->links =
+		ini_append(config->links, &config->nlinks, sizeof(link), &link);
 	return (char *)&config->links[config->nlinks - 1];
 }
 
@@ -153,16 +123,11 @@ static char *begin_kme(struct ini_reader *reader, char *name)
 				  .max_hops = KME_ANY_HOPS,
 				  .line = reader->line };
 
-	if (ini_copy_name(reader, "kme", name, kme.name, sizeof(kme.name)))
+	if (ini_take_name(reader, name, kme.name, sizeof(kme.name),
+			  config_kme(config, name)))
 		return NULL;
-	if (config_kme(config, name)) {
-		ini_bad(reader, reader->line, "kme \"%s\" is there already",
-			name);
-		return NULL;
-	}
 	config->kmes =
-		ini_grow(config->kmes, &config->nkmes, sizeof(*config->kmes));
-	config->kmes[config->nkmes - 1] = kme;
+		ini_append(config->kmes, &config->nkmes, sizeof(kme), &kme);
 	return (char *)&config->kmes[config->nkmes - 1];
 }
 
@@ -172,18 +137,12 @@ static char *begin_macsec(struct ini_reader *reader, char *name)
 	struct macsec_config macsec = { .max_time = INI_HOUR,
 					.line = reader->line };
 
-	if (ini_copy_name(reader, "macsec", name, macsec.device,
-			  sizeof(macsec.device)))
+	if (ini_take_name(reader, name, macsec.device, sizeof(macsec.device),
+			  find_macsec(config, name)))
 		return NULL;
-	if (find_macsec(config, name)) {
-		ini_bad(reader, reader->line, "macsec \"%s\" is there already",
-			name);
-		return NULL;
-	}
 	strcpy(macsec.shared_name, macsec.device);
-	config->macsecs = ini_grow(config->macsecs, &config->nmacsecs,
-				   sizeof(*config->macsecs));
-	config->macsecs[config->nmacsecs - 1] = macsec;
+	config->macsecs = ini_append(config->macsecs, &config->nmacsecs,
+				     sizeof(macsec), &macsec);
 	return (char *)&config->macsecs[config->nmacsecs - 1];
 }
 
@@ -194,17 +153,12 @@ static char *begin_mka(struct ini_reader *reader, char *name)
 				  .max_time = 3 * INI_HOUR,
 				  .line = reader->line };
 
-	if (ini_copy_name(reader, "mka", name, mka.bond, sizeof(mka.bond)))
+	if (ini_take_name(reader, name, mka.bond, sizeof(mka.bond),
+			  find_mka(config, name)))
 		return NULL;
-	if (find_mka(config, name)) {
-		ini_bad(reader, reader->line, "mka \"%s\" is there already",
-			name);
-		return NULL;
-	}
 	strcpy(mka.shared_name, mka.bond);
 	config->mkas =
-		ini_grow(config->mkas, &config->nmkas, sizeof(*config->mkas));
-	config->mkas[config->nmkas - 1] = mka;
+		ini_append(config->mkas, &config->nmkas, sizeof(mka), &mka);
 	return (char *)&config->mkas[config->nmkas - 1];
 }
 
@@ -216,13 +170,13 @@ static char *begin_wireguard(struct ini_reader *reader, char *name)
 					      .max_time = INI_HOUR,
 					      .line = reader->line };
 
-	if (ini_copy_name(reader, "wireguard", name, wireguard.device,
-			  sizeof(wireguard.device)))
+	if (ini_take_name(reader, name, wireguard.device,
+			  sizeof(wireguard.device), NULL))
 		return NULL;
 	strcpy(wireguard.shared_name, wireguard.device);
-	config->wireguards = ini_grow(config->wireguards, &config->nwireguards,
-				      sizeof(*config->wireguards));
-	config->wireguards[config->nwireguards - 1] = wireguard;
+	config->wireguards = ini_append(config->wireguards,
+					&config->nwireguards, sizeof(wireguard),
+					&wireguard);
 	return (char *)&config->wireguards[config->nwireguards - 1];
 }
 
@@ -547,6 +501,7 @@ struct config *config_read(const char *path)
 		.path = path,
 		.sections = sections,
 		.nsections = ARRAY_SIZE(sections),
+		.check = check_all,
 	};
 
 	if (!config) {
@@ -554,11 +509,8 @@ struct config *config_read(const char *path)
 		return NULL;
 	}
 	config->path = path;
-	if (!ini_read(&reader)) {
-		check_all(&reader);
-		if (!reader.errors)
-			return config;
-	}
+	if (!ini_read(&reader))
+		return config;
 	config_free(config);
 	return NULL;
 }

@@ -23,7 +23,7 @@ struct watch {
  * @curl: libcurl's handle
  * @timer: libcurl's
  * @watches: libcurl's sockets
- * @ops: the supplier's
+ * @ops: the protocol's
  * @calls: their number
  */
 struct multi {
@@ -33,6 +33,8 @@ struct multi {
 	const struct multi_ops *ops;
 	unsigned int calls;
 };
+
+static void call_ended(struct multi_call *call, CURLcode result);
 
 static void finish_transfers(struct multi *multi)
 {
@@ -50,7 +52,7 @@ static void finish_transfers(struct multi *multi)
 		call = (struct multi_call *)private;
 		curl_multi_remove_handle(multi->curl, call->easy);
 		call->easy = NULL;
-		multi->ops->ended(call, result);
+		call_ended(call, result);
 	}
 }
 
@@ -130,7 +132,32 @@ static int set_timer(CURLM *curl, long ms, void *arg)
 			evtimer_add(multi->timer, &tv);
 }
 
-struct multi *multi_new(const struct multi_ops *ops)
+/* Sockets that libcurl still watches then, as it closes connections in its own
+ * time, it closes with its handle.
+ */
+static void end_curl(struct multi *multi)
+{
+	struct watch *watch;
+
+	curl_multi_setopt(multi->curl, CURLMOPT_SOCKETFUNCTION, NULL);
+	curl_multi_setopt(multi->curl, CURLMOPT_TIMERFUNCTION, NULL);
+	curl_multi_cleanup(multi->curl);
+	while ((watch = LIST_FIRST(&multi->watches)))
+		unwatch(watch);
+}
+
+static void multi_free(struct multi *multi)
+{
+	if (!multi)
+		return;
+	if (multi->curl)
+		end_curl(multi);
+	if (multi->timer)
+		event_free(multi->timer);
+	free(multi);
+}
+
+static struct multi *multi_new(const struct multi_ops *ops)
 {
 	struct multi *multi = calloc(1, sizeof(*multi));
 
@@ -151,86 +178,63 @@ struct multi *multi_new(const struct multi_ops *ops)
 	return NULL;
 }
 
-/* Sockets that libcurl still watches then, as it closes connections in its own
- * time, it closes with its handle.
- */
-static void end_curl(struct multi *multi)
+int multi_open(struct multi_supplier *supplier, const struct multi_ops *ops,
+	       const struct kme_config *config)
 {
-	struct watch *watch;
-
-	curl_multi_setopt(multi->curl, CURLMOPT_SOCKETFUNCTION, NULL);
-	curl_multi_setopt(multi->curl, CURLMOPT_TIMERFUNCTION, NULL);
-	curl_multi_cleanup(multi->curl);
-	while ((watch = LIST_FIRST(&multi->watches)))
-		unwatch(watch);
+	supplier->config = *config;
+	supplier->multi = multi_new(ops);
+	return supplier->multi ? 0 : -1;
 }
 
-void multi_free(struct multi *multi)
+void multi_close(struct multi_supplier *supplier)
 {
-	if (!multi)
-		return;
-	if (multi->curl)
-		end_curl(multi);
-	if (multi->timer)
-		event_free(multi->timer);
-	free(multi);
+	multi_free(supplier->multi);
 }
 
-bool multi_is_used(const struct multi *multi)
+void multi_renew(void *arg)
 {
-	return multi->calls;
+	struct multi_supplier *supplier = arg;
+
+	supplier->stale = true;
+}
+
+static bool renew_connections(struct multi_supplier *supplier)
+{
+	const struct multi_ops *ops = supplier->multi->ops;
+
+	if (!supplier->stale || supplier->multi->calls)
+		return true;
+	multi_free(supplier->multi);
+	supplier->multi = multi_new(ops);
+	supplier->stale = false;
+	supplier->known = false;
+	return supplier->multi;
 }
 
 /*
  * Calls
  */
 
-static void on_at_once(evutil_socket_t fd, short what, void *arg)
+static void call_free(struct multi_call *call)
 {
-	struct multi_call *call = arg;
+	struct multi *multi = call->multi;
 
-	(void)fd;
-	(void)what;
-	multi_call_done(call, call->err, call->text, NULL);
+	if (call->easy)
+		curl_multi_remove_handle(multi->curl, call->easy);
+	event_free(call->at_once);
+	multi->calls--;
+	multi->ops->free(call);
 }
 
-void multi_call_init(struct multi *multi, struct multi_call *call,
-		     supply_done_fn done, void *arg)
+void multi_cancel(void *supplier, void *call)
 {
-	*call = (struct multi_call){
-		.multi = multi,
-		.at_once = evtimer_new(base, on_at_once, call),
-		.done = done,
-		.arg = arg,
-	};
-	if (!call->at_once) {
-		log_error("out of memory");
-		exit(1);
-	}
-	multi->calls++;
+	(void)supplier;
+	call_free(call);
 }
 
-void multi_call_transfer(struct multi_call *call, CURL *easy)
-{
-	curl_easy_setopt(easy, CURLOPT_PRIVATE, (char *)call);
-	if (!curl_multi_add_handle(call->multi->curl, easy)) {
-		call->easy = easy;
-		return;
-	}
-	strcpy(call->text, "libcurl does not take the request");
-	multi_call_fail(call, -ENOMEM);
-}
-
-void multi_call_fail(struct multi_call *call, int err)
-{
-	struct timeval now = {};
-
-	call->err = err;
-	evtimer_add(call->at_once, &now);
-}
-
-void multi_call_done(struct multi_call *call, int err, const char *text,
-		     struct supply_keys *keys)
+/* The end: frees it, and tells. */
+static void call_done(struct multi_call *call, int err, const char *text,
+		      struct supply_keys *keys)
 {
 	supply_done_fn done = call->done;
 	char why[SUPPLY_TEXT_LEN];
@@ -241,17 +245,80 @@ void multi_call_done(struct multi_call *call, int err, const char *text,
 	for (p = why; *p; p++) /* names that the KME gives itself are in it */
 		if (*p < ' ' || *p > '~')
 			*p = '?';
-	multi_call_cancel(call);
+	call_free(call);
 	done(arg, err, why, keys);
 }
 
-void multi_call_cancel(struct multi_call *call)
+static void on_at_once(evutil_socket_t fd, short what, void *arg)
 {
-	struct multi *multi = call->multi;
+	struct multi_call *call = arg;
 
-	if (call->easy)
-		curl_multi_remove_handle(multi->curl, call->easy);
-	event_free(call->at_once);
-	multi->calls--;
-	multi->ops->free(call);
+	(void)fd;
+	(void)what;
+	call_done(call, call->err, call->text, NULL);
+}
+
+void multi_call_fail(struct multi_call *call, int err)
+{
+	struct timeval now = {};
+
+	call->err = err;
+	evtimer_add(call->at_once, &now);
+}
+
+void *multi_call_new(struct multi_supplier *supplier, size_t size,
+		     supply_done_fn done, void *arg)
+{
+	struct multi_call *call = calloc(1, size);
+
+	if (call && renew_connections(supplier))
+		call->at_once = evtimer_new(base, on_at_once, call);
+	if (!call || !call->at_once) {
+		log_error("out of memory");
+		exit(1);
+	}
+	call->supplier = supplier;
+	call->multi = supplier->multi;
+	call->done = done;
+	call->arg = arg;
+	call->multi->calls++;
+	return call;
+}
+
+static void transfer(struct multi_call *call, CURL *easy)
+{
+	curl_easy_setopt(easy, CURLOPT_PRIVATE, (char *)call);
+	if (!curl_multi_add_handle(call->multi->curl, easy)) {
+		call->easy = easy;
+		return;
+	}
+	strcpy(call->text, "libcurl does not take the request");
+	multi_call_fail(call, -ENOMEM);
+}
+
+void multi_call_begin(struct multi_call *call, bool ask)
+{
+	CURL *easy;
+
+	call->asks = ask && !call->supplier->known;
+	easy = call->multi->ops->begin(call);
+	if (easy)
+		transfer(call, easy);
+	else
+		multi_call_fail(call, -ENOMEM);
+}
+
+static void call_ended(struct multi_call *call, CURLcode result)
+{
+	struct supply_keys *keys = NULL;
+	char text[SUPPLY_TEXT_LEN];
+	int err;
+
+	err = call->multi->ops->end(call, result, &keys, text);
+	if (!err && call->asks) {
+		call->supplier->known = true;
+		multi_call_begin(call, false);
+		return;
+	}
+	call_done(call, err, text, keys);
 }

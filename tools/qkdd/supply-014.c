@@ -23,22 +23,16 @@
 
 /**
  * struct kme - a KME, as one link uses it
- * @config: its section
+ * @common: what all suppliers over HTTP have; its section
  * @settings: the same for the library
- * @multi: its transfers
- * @files: the files of the section, as they were when @multi was made
- * @stale: they have changed, or may have
- * @known: its status was asked
+ * @files: the files of the section, as they were when they were looked at last
  * @per_request: keys that it gives at once
  * @deviations: how often it deviated from the standard, by bit
  */
 struct kme {
-	struct kme_config config;
+	struct multi_supplier common;
 	struct etsi014 settings;
-	struct multi *multi;
 	struct stat files[FILES];
-	bool stale;
-	bool known;
 	uint64_t per_request;
 	uint64_t deviations[ETSI014_DEVIATIONS];
 };
@@ -46,22 +40,21 @@ struct kme {
 /**
  * struct call - a request for keys
  * @common: what all calls have
- * @kme: who is asked
  * @request: as it goes out
  * @ids: of it
  * @transfer: libcurl's side, or NULL
- * @asks: the transfer is about the status; the request comes after it
  */
 struct call {
 	struct multi_call common;
-	struct kme *kme;
 	struct etsi014_request request;
 	etsi014_key_id ids[SUPPLY_KEYS_MAX];
 	struct etsi014_transfer *transfer;
-	bool asks;
 };
 
-static const struct multi_ops ops;
+static struct kme *kme_of(const struct call *call)
+{
+	return (struct kme *)call->common.supplier;
+}
 
 static const char *or_null(const char *text)
 {
@@ -108,9 +101,9 @@ static int check(const struct kme_config *config, char text[SUPPLY_TEXT_LEN])
 
 static void look_at_files(const struct kme *kme, struct stat files[FILES])
 {
-	const char *const paths[FILES] = { kme->config.ca,
-					   kme->config.certificate,
-					   kme->config.key };
+	const char *const paths[FILES] = { kme->common.config.ca,
+					   kme->common.config.certificate,
+					   kme->common.config.key };
 	int i;
 
 	memset(files, 0, FILES * sizeof(*files));
@@ -126,25 +119,17 @@ static bool same_file(const struct stat *a, const struct stat *b)
 	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-/* Connections prove what the files said when they were made: away with them, as
- * soon as nobody uses them.
- */
-static bool multi_renew(struct kme *kme)
+/* Connections prove what the files said when they were made: away with them. */
+static void check_files(struct kme *kme)
 {
 	struct stat files[FILES];
 	int i;
 
 	look_at_files(kme, files);
 	for (i = 0; i < FILES; i++)
-		kme->stale |= !same_file(&files[i], &kme->files[i]);
-	if (!kme->stale || multi_is_used(kme->multi))
-		return true;
-	multi_free(kme->multi);
-	kme->multi = multi_new(&ops);
+		if (!same_file(&files[i], &kme->files[i]))
+			multi_renew(kme);
 	memcpy(kme->files, files, sizeof(files));
-	kme->stale = false;
-	kme->known = false;
-	return kme->multi;
 }
 
 /*
@@ -159,36 +144,18 @@ static void call_free(struct multi_call *common)
 	free(call);
 }
 
-/* The status comes before the first request. */
-static void call_begin(struct call *call)
+static CURL *begin_transfer(struct multi_call *common)
 {
 	static const struct etsi014_request status = { .call = ETSI014_STATUS };
-	struct kme *kme = call->kme;
+	struct call *call = (struct call *)common;
+	struct kme *kme = kme_of(call);
 
-	call->asks = !kme->known;
-	if (kme->known && call->request.number > kme->per_request)
+	if (kme->common.known && call->request.number > kme->per_request)
 		call->request.number = kme->per_request;
 	call->transfer = etsi014_transfer_new(
-		&kme->settings, call->asks ? &status : &call->request,
-		call->common.text);
-	if (call->transfer)
-		multi_call_transfer(&call->common,
-				    etsi014_transfer_handle(call->transfer));
-	else
-		multi_call_fail(&call->common, -ENOMEM);
-}
-
-static struct call *call_new(struct kme *kme, supply_done_fn done, void *arg)
-{
-	struct call *call = calloc(1, sizeof(*call));
-
-	if (!call || !multi_renew(kme)) {
-		log_error("out of memory");
-		exit(1);
-	}
-	multi_call_init(kme->multi, &call->common, done, arg);
-	call->kme = kme;
-	return call;
+		&kme->settings, common->asks ? &status : &call->request,
+		common->text);
+	return call->transfer ? etsi014_transfer_handle(call->transfer) : NULL;
 }
 
 static void note_deviations(struct kme *kme, unsigned int deviations)
@@ -200,7 +167,7 @@ static void note_deviations(struct kme *kme, unsigned int deviations)
 			continue;
 		if (!kme->deviations[i]++)
 			log_info("KME %s deviates from the standard: %s",
-				 kme->config.name,
+				 kme->common.config.name,
 				 etsi014_deviation_text(1U << i));
 	}
 }
@@ -209,7 +176,7 @@ static void note_deviations(struct kme *kme, unsigned int deviations)
 static int take_status(struct kme *kme, struct etsi014_answer *answer)
 {
 	const struct etsi014_status *status = &answer->status;
-	const struct kme_config *config = &kme->config;
+	const struct kme_config *config = &kme->common.config;
 
 	if (*config->sae && strcmp(config->sae, status->master_sae)) {
 		snprintf(answer->text, sizeof(answer->text),
@@ -227,7 +194,6 @@ static int take_status(struct kme *kme, struct etsi014_answer *answer)
 		return -EINVAL;
 	}
 	kme->per_request = status->max_key_per_request ?: 1;
-	kme->known = true;
 	return 0;
 }
 
@@ -244,35 +210,39 @@ static struct supply_keys *keys_of(const struct etsi014_keys *from)
 	return keys;
 }
 
-static void on_transfer(struct multi_call *common, CURLcode result)
+static int end_transfer(struct multi_call *common, CURLcode result,
+			struct supply_keys **keys, char text[SUPPLY_TEXT_LEN])
 {
 	struct call *call = (struct call *)common;
-	struct supply_keys *keys = NULL;
 	struct etsi014_answer answer;
 	int err;
 
 	err = etsi014_transfer_end(call->transfer, result, &answer);
 	etsi014_transfer_free(call->transfer);
 	call->transfer = NULL;
-	note_deviations(call->kme, answer.deviations);
-	if (!err && call->asks) {
-		err = take_status(call->kme, &answer);
-		if (!err) {
-			call_begin(call);
-			return;
-		}
+	note_deviations(kme_of(call), answer.deviations);
+	if (!err && common->asks) {
+		err = take_status(kme_of(call), &answer);
 	} else if (!err) {
-		keys = keys_of(answer.keys);
+		*keys = keys_of(answer.keys);
 		etsi014_keys_free(answer.keys);
-		err = keys ? 0 : -ENOMEM;
+		err = *keys ? 0 : -ENOMEM;
 	}
-	multi_call_done(common, err, answer.text, keys);
+	strcpy(text, answer.text);
+	return err;
 }
 
 static const struct multi_ops ops = {
-	.ended = on_transfer,
+	.begin = begin_transfer,
+	.end = end_transfer,
 	.free = call_free,
 };
+
+static struct call *call_new(struct kme *kme, supply_done_fn done, void *arg)
+{
+	check_files(kme);
+	return multi_call_new(&kme->common, sizeof(struct call), done, arg);
+}
 
 static void *get(void *supplier, unsigned int number, size_t size,
 		 supply_done_fn done, void *arg)
@@ -284,10 +254,10 @@ static void *get(void *supplier, unsigned int number, size_t size,
 		.call = ETSI014_ENC_KEYS,
 		.number = number,
 		.size = 8 * size,
-		.mandatory = or_null(kme->config.extension_mandatory),
-		.optional = or_null(kme->config.extension_optional),
+		.mandatory = or_null(kme->common.config.extension_mandatory),
+		.optional = or_null(kme->common.config.extension_optional),
 	};
-	call_begin(call);
+	multi_call_begin(&call->common, true);
 	return call;
 }
 
@@ -319,19 +289,13 @@ static void *by_ids(void *supplier, const supply_id *ids, unsigned int number,
 		.ids = call->ids,
 	};
 	if (take_ids(call, ids, number)) {
-		call_begin(call);
+		multi_call_begin(&call->common, true);
 	} else {
 		strcpy(call->common.text,
 		       "the peer's IDs are no different UUIDs");
 		multi_call_fail(&call->common, -EINVAL);
 	}
 	return call;
-}
-
-static void cancel(void *supplier, void *call)
-{
-	(void)supplier;
-	multi_call_cancel(call);
 }
 
 static void close_kme(void *supplier)
@@ -342,10 +306,10 @@ static void close_kme(void *supplier)
 	for (i = 0; i < ETSI014_DEVIATIONS; i++)
 		if (kme->deviations[i] > 1)
 			log_info("KME %s has deviated %llu times: %s",
-				 kme->config.name,
+				 kme->common.config.name,
 				 (unsigned long long)kme->deviations[i],
 				 etsi014_deviation_text(1U << i));
-	multi_free(kme->multi);
+	multi_close(&kme->common);
 	free(kme);
 }
 
@@ -354,25 +318,14 @@ static void *open_kme(const struct kme_config *config,
 {
 	struct kme *kme = calloc(1, sizeof(*kme));
 
-	if (kme) {
-		kme->config = *config;
-		kme->settings = settings_of(&kme->config);
-		look_at_files(kme, kme->files);
-		kme->multi = multi_new(&ops);
+	if (!kme || multi_open(&kme->common, &ops, config)) {
+		strcpy(text, "out of memory");
+		free(kme);
+		return NULL;
 	}
-	if (kme && kme->multi)
-		return kme;
-	strcpy(text, "out of memory");
-	if (kme)
-		close_kme(kme);
-	return NULL;
-}
-
-static void renew(void *supplier)
-{
-	struct kme *kme = supplier;
-
-	kme->stale = true;
+	kme->settings = settings_of(&kme->common.config);
+	look_at_files(kme, kme->files);
+	return kme;
 }
 
 const struct supply_ops supply_014 = {
@@ -381,8 +334,8 @@ const struct supply_ops supply_014 = {
 	.check = check,
 	.open = open_kme,
 	.close = close_kme,
-	.renew = renew,
+	.renew = multi_renew,
 	.get = get,
 	.by_ids = by_ids,
-	.cancel = cancel,
+	.cancel = multi_cancel,
 };

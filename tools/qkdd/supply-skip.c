@@ -17,37 +17,25 @@
 
 /**
  * struct provider - a key provider, as one link uses it
- * @config: its section
+ * @common: what all suppliers over HTTP have; its section
  * @settings: the same for the library
- * @multi: its transfers
- * @stale: connections were made with a pre-shared key that may be another now
- * @known: what it can do was asked
  */
 struct provider {
-	struct kme_config config;
+	struct multi_supplier common;
 	struct skip settings;
-	struct multi *multi;
-	bool stale;
-	bool known;
 };
 
 /**
  * struct call - a request for a key
  * @common: what all calls have
- * @provider: who is asked
  * @request: as it goes out
  * @transfer: libcurl's side, or NULL
- * @asks: the transfer is about the capabilities; the request comes after it
  */
 struct call {
 	struct multi_call common;
-	struct provider *provider;
 	struct skip_request request;
 	struct skip_transfer *transfer;
-	bool asks;
 };
-
-static const struct multi_ops ops;
 
 static struct skip settings_of(const struct kme_config *config)
 {
@@ -75,18 +63,6 @@ static int check(const struct kme_config *config, char text[SUPPLY_TEXT_LEN])
 	return skip_check(&settings, text);
 }
 
-/* Connections go when nobody uses them; the next ones read the file anew. */
-static bool renew_connections(struct provider *provider)
-{
-	if (!provider->stale || multi_is_used(provider->multi))
-		return true;
-	multi_free(provider->multi);
-	provider->multi = multi_new(&ops);
-	provider->stale = false;
-	provider->known = false;
-	return provider->multi;
-}
-
 /*
  * Calls
  */
@@ -99,45 +75,25 @@ static void call_free(struct multi_call *common)
 	free(call);
 }
 
-/* What it can do comes before the first request for a new key. */
-static void call_begin(struct call *call)
+static CURL *begin_transfer(struct multi_call *common)
 {
 	static const struct skip_request capabilities = {
 		.call = SKIP_CAPABILITIES
 	};
-	struct provider *provider = call->provider;
+	struct provider *provider = (struct provider *)common->supplier;
+	struct call *call = (struct call *)common;
 
-	call->asks = call->request.call == SKIP_NEW_KEY && !provider->known;
 	call->transfer = skip_transfer_new(
 		&provider->settings,
-		call->asks ? &capabilities : &call->request, call->common.text);
-	if (call->transfer)
-		multi_call_transfer(&call->common,
-				    skip_transfer_handle(call->transfer));
-	else
-		multi_call_fail(&call->common, -ENOMEM);
-}
-
-static struct call *call_new(struct provider *provider, supply_done_fn done,
-			     void *arg)
-{
-	struct call *call = calloc(1, sizeof(*call));
-
-	if (!call || !renew_connections(provider)) {
-		log_error("out of memory");
-		exit(1);
-	}
-	multi_call_init(provider->multi, &call->common, done, arg);
-	call->provider = provider;
-	return call;
+		common->asks ? &capabilities : &call->request, common->text);
+	return call->transfer ? skip_transfer_handle(call->transfer) : NULL;
 }
 
 /* What the provider says of itself has to fit what we are going to ask. */
-static int take_capabilities(struct provider *provider,
+static int take_capabilities(const struct kme_config *config,
 			     struct skip_answer *answer)
 {
 	const struct skip_capabilities *c = &answer->capabilities;
-	const struct kme_config *config = &provider->config;
 
 	if (!c->key) {
 		strcpy(answer->text, "it says that it gives no keys");
@@ -155,7 +111,6 @@ static int take_capabilities(struct provider *provider,
 			 config->peer_sae);
 		return -EACCES;
 	}
-	provider->known = true;
 	return 0;
 }
 
@@ -170,44 +125,43 @@ static struct supply_keys *keys_of(const struct skip_answer *answer)
 	return keys;
 }
 
-static void on_transfer(struct multi_call *common, CURLcode result)
+static int end_transfer(struct multi_call *common, CURLcode result,
+			struct supply_keys **keys, char text[SUPPLY_TEXT_LEN])
 {
 	struct call *call = (struct call *)common;
-	struct supply_keys *keys = NULL;
 	struct skip_answer answer;
 	int err;
 
 	err = skip_transfer_end(call->transfer, result, &answer);
 	skip_transfer_free(call->transfer);
 	call->transfer = NULL;
-	if (!err && call->asks) {
-		err = take_capabilities(call->provider, &answer);
-		if (!err) {
-			call_begin(call);
-			return;
-		}
+	if (!err && common->asks) {
+		err = take_capabilities(&common->supplier->config, &answer);
 	} else if (!err) {
-		keys = keys_of(&answer);
+		*keys = keys_of(&answer);
 		skip_answer_free(&answer);
-		err = keys ? 0 : -ENOMEM;
+		err = *keys ? 0 : -ENOMEM;
 	}
-	multi_call_done(common, err, answer.text, keys);
+	strcpy(text, answer.text);
+	return err;
 }
 
 static const struct multi_ops ops = {
-	.ended = on_transfer,
+	.begin = begin_transfer,
+	.end = end_transfer,
 	.free = call_free,
 };
 
 static void *get(void *supplier, unsigned int number, size_t size,
 		 supply_done_fn done, void *arg)
 {
-	struct call *call = call_new(supplier, done, arg);
+	struct call *call = multi_call_new(supplier, sizeof(*call), done, arg);
 
 	(void)number; /* one will do */
 	call->request.call = SKIP_NEW_KEY;
 	call->request.size = 8 * size;
-	call_begin(call);
+	/* what it can do comes before the first request for a new key */
+	multi_call_begin(&call->common, true);
 	return call;
 }
 
@@ -215,13 +169,13 @@ static void *get(void *supplier, unsigned int number, size_t size,
 static void *by_ids(void *supplier, const supply_id *ids, unsigned int number,
 		    size_t size, supply_done_fn done, void *arg)
 {
-	struct call *call = call_new(supplier, done, arg);
+	struct call *call = multi_call_new(supplier, sizeof(*call), done, arg);
 
 	(void)number; /* it is 1, as per_call says */
 	call->request.call = SKIP_KEY;
 	call->request.size = 8 * size;
 	if (!skip_key_id_copy(call->request.key_id, ids[0])) {
-		call_begin(call);
+		multi_call_begin(&call->common, false);
 	} else {
 		strcpy(call->common.text,
 		       "the peer's ID of a key is no hexadecimal");
@@ -230,17 +184,11 @@ static void *by_ids(void *supplier, const supply_id *ids, unsigned int number,
 	return call;
 }
 
-static void cancel(void *supplier, void *call)
-{
-	(void)supplier;
-	multi_call_cancel(call);
-}
-
 static void close_provider(void *supplier)
 {
 	struct provider *provider = supplier;
 
-	multi_free(provider->multi);
+	multi_close(&provider->common);
 	free(provider);
 }
 
@@ -249,25 +197,14 @@ static void *open_provider(const struct kme_config *config,
 {
 	struct provider *provider = calloc(1, sizeof(*provider));
 
-	strcpy(text, "out of memory");
-	if (!provider || skip_init()) {
+	if (!provider || skip_init() ||
+	    multi_open(&provider->common, &ops, config)) {
+		strcpy(text, "out of memory");
 		free(provider);
 		return NULL;
 	}
-	provider->config = *config;
-	provider->settings = settings_of(&provider->config);
-	provider->multi = multi_new(&ops);
-	if (provider->multi)
-		return provider;
-	free(provider);
-	return NULL;
-}
-
-static void renew(void *supplier)
-{
-	struct provider *provider = supplier;
-
-	provider->stale = true;
+	provider->settings = settings_of(&provider->common.config);
+	return provider;
 }
 
 const struct supply_ops supply_skip = {
@@ -276,8 +213,8 @@ const struct supply_ops supply_skip = {
 	.check = check,
 	.open = open_provider,
 	.close = close_provider,
-	.renew = renew,
+	.renew = multi_renew,
 	.get = get,
 	.by_ids = by_ids,
-	.cancel = cancel,
+	.cancel = multi_cancel,
 };
