@@ -386,11 +386,13 @@ def test_rotation():
             equal(now['installed'] - now['confirms'] <= 1, True, f'{site.name}: confirmed')
             equal((now['failed'], now['blocks']), (0, 0), site.name)
             memory = memory_of(DAEMONS[site].process.pid)
-            named += bytes.fromhex(shown(site)['key_id'].replace('-', '')) in memory
+            # keys go on changing meanwhile
+            named += any(bytes.fromhex(ident.replace('-', '')) in memory
+                         for ident in seen | {now['key_id'], shown(site)['key_id']})
             for key in keys:
                 if key[:16] in memory or key[16:] in memory:
                     raise AssertionError(f'a key in the memory of {site.name}')
-        equal(named > 0, True, 'control: the ID of the key in use is there')
+        equal(named > 0, True, 'control: the ID of a key that was used is there')
     return f'{len(seen)} keys, {[flow.sent for flow in both]} datagrams, 0 lost'
 
 
