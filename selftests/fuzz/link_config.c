@@ -13,6 +13,7 @@
 #include "../../tools/qkd-link/cascade.h"
 #include "../../tools/qkd-link/ldpc.h"
 #include "../../tools/qkd-link/link.h"
+#include "../../tools/qkd-link/report.h"
 
 static int errors;
 
@@ -28,8 +29,8 @@ void log_error(const char *format, ...)
 	errors++;
 }
 
-/* In the place of secret.c. */
-int secret_check(const char *path)
+/* In the place of report.c. */
+int report_check_name(const char *path)
 {
 	return *path ? 0 : -1;
 }

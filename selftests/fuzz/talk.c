@@ -84,6 +84,11 @@ int RAND_priv_bytes(unsigned char *to, int size)
 
 /* ---- tools/qkd-link/secret.c: the key is known ---- */
 
+int secret_check(const char *path)
+{
+	return *path ? 0 : -1;
+}
+
 uint8_t *secret_take(const char *path, size_t *size)
 {
 	uint8_t *secret = kme_secret_new(KEY_SIZE);

@@ -8,7 +8,6 @@
 #include "../common/log.h"
 #include "link.h"
 #include "report.h"
-#include "scenario.h"
 
 #define PRESET "bb84-fibre-50km"
 #define KEYS_MAX 64 /* of a section, as ini.h has it */
@@ -392,18 +391,4 @@ int settings_check(const struct settings *settings)
 	if (*settings->metrics && check_address("metrics", settings->metrics))
 		return -1;
 	return check_model(&settings->model);
-}
-
-int settings_check_files(const struct settings *settings)
-{
-	struct scenario *scenario = NULL;
-	char why[128];
-
-	if (*settings->scenario &&
-	    scenario_load(&scenario, settings->scenario, why)) {
-		log_error("%s", why);
-		return -1;
-	}
-	scenario_free(scenario);
-	return secret_check(settings->key_file);
 }

@@ -60,8 +60,6 @@ int settings_pace(const char *text, double *pace);
 int settings_recon(const char *text, enum recon *recon);
 /* Does it hold together? */
 int settings_check(const struct settings *settings);
-/* Are the files good that are there already: scenario and bootstrap key? */
-int settings_check_files(const struct settings *settings);
 
 /* ---- secret.c ---- */
 

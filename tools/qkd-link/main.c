@@ -13,6 +13,7 @@
 #include "link.h"
 #include "metrics.h"
 #include "report.h"
+#include "scenario.h"
 #include "top.h"
 
 #define CONFIG "/etc/qkd/qkd-link.conf"
@@ -261,6 +262,21 @@ static int read_settings(struct wish *wish, char **words)
 	return settings_read(&settings, wish->path) ? EXIT_FAILED : 0;
 }
 
+/* Those that are there already: scenario and bootstrap key. */
+static int check_files(void)
+{
+	struct scenario *scenario = NULL;
+	char why[128];
+
+	if (*settings.scenario &&
+	    scenario_load(&scenario, settings.scenario, why)) {
+		log_error("%s", why);
+		return -1;
+	}
+	scenario_free(scenario);
+	return secret_check(settings.key_file);
+}
+
 int main(int argc, char **argv)
 {
 	struct wish wish = { 0 };
@@ -281,7 +297,7 @@ int main(int argc, char **argv)
 		return done - 1;
 	if (settings_check(&settings))
 		return wish.path ? EXIT_FAILED : EXIT_USAGE;
-	if (settings_check_files(&settings))
+	if (check_files())
 		return EXIT_FAILED;
 	if (!wish.check)
 		return run();
