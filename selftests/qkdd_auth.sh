@@ -247,7 +247,7 @@ configurations()
 	says "$f:3: \"name\" was given already" "$l" "$n" "$n"
 	says "[local] has no \"name\"" "$l"
 	says "$f:2: name \"a b\" is no plain word" "$l" "name = a b"
-	says "$f:2: listen \"::1:70\": write an IPv6 address in brackets" "$l" "listen = ::1:70"
+	says "$f:2: listen \"::1:70\" is not ADDRESS:PORT: write an IPv6 address in brackets" "$l" "listen = ::1:70"
 	says "$f:2: listen \"10.0.0.1\" is not ADDRESS:PORT" "$l" "listen = 10.0.0.1"
 	says "$f:2: listen \"1.2.3.4:65536\" is not ADDRESS:PORT" "$l" "listen = 1.2.3.4:65536"
 	says "$f:3: peer \"b\" has no \"connect\"" "$l" "$n" "[peer b]"
