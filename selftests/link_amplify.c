@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Verification and privacy amplification, against what they are by definition. */
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <openssl/rand.h>
 
@@ -103,6 +107,18 @@ static long compare_some(const struct bits *key, const struct bits *seed,
 	return wrong;
 }
 
+/* Megabytes of addresses. */
+static size_t in_use(void)
+{
+	FILE *file = fopen("/proc/self/statm", "r");
+	unsigned long pages = 0;
+
+	if (!file || fscanf(file, "%lu", &pages) != 1)
+		abort();
+	fclose(file);
+	return (pages * sysconf(_SC_PAGESIZE) >> 20) + 1;
+}
+
 static void fill(struct bits *bits, uint64_t pattern)
 {
 	size_t i;
@@ -127,6 +143,36 @@ TEST(any_key_of_a_block)
 		fill(&key, patterns[i]);
 		EXPECT_EQ(0, compare_some(&key, &seed, out_bits));
 	}
+	bits_free(&key);
+	bits_free(&seed);
+}
+
+/* Whatever of it cannot be had, it is an error. */
+TEST(no_memory)
+{
+	size_t in = 16000000, out_bits = 2000000, room, ended = 0;
+	struct rlimit limit;
+	struct bits key, seed, out;
+	int err;
+
+	ASSERT_EQ(0, draw(&key, in));
+	ASSERT_EQ(0, draw(&seed, amplify_seed_bits(in, out_bits)));
+	ASSERT_EQ(0, getrlimit(RLIMIT_AS, &limit));
+	for (room = 0; room < 100; room++) {
+		limit.rlim_cur = (in_use() + 4 * room) << 20;
+		ASSERT_EQ(0, setrlimit(RLIMIT_AS, &limit));
+		err = amplify(&key, &seed, out_bits, &out);
+		limit.rlim_cur = limit.rlim_max;
+		ASSERT_EQ(0, setrlimit(RLIMIT_AS, &limit));
+		if (!err)
+			break;
+		EXPECT_EQ(-ENOMEM, err);
+		ended++;
+	}
+	EXPECT_EQ(0, err);
+	/* tens of MB in several pieces */
+	EXPECT_LT(3, ended);
+	bits_free(&out);
 	bits_free(&key);
 	bits_free(&seed);
 }

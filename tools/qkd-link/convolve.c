@@ -238,11 +238,11 @@ int convolve_new(struct convolve **convolve, size_t length)
 	c->columns = columns_for(length);
 	c->rows = length / (2 * c->columns);
 	c->tile = c->rows * TILE + PAD;
+	c->empty = true;
 	if (allocate(c)) {
 		convolve_free(c);
 		return -ENOMEM;
 	}
-	c->empty = true;
 	for (i = 0; i < c->rows; i++)
 		c->weight[i] = on_circle(i, 4 * c->rows);
 	*convolve = c;
