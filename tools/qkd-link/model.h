@@ -144,11 +144,10 @@ struct state {
 int model_preset(struct model *model, const char *name);
 /* The presets by number, or NULL behind the last. */
 const char *model_preset_name(unsigned int number);
-/* The presets: a line each, then one of its figures, which begins with FIGURES, and where
- * they come from, a line a group.
- */
-#define FIGURES '\t'
+/* The presets: a line each, then one of its figures, and where they come from. */
 void model_presets(FILE *file);
+/* Where those of the preset of that name come from; without one, the papers alone. */
+void model_sources(FILE *file, const char *name);
 /* One figure by its name, such as "length = 50 km"; units are the man page's.
  * -EINVAL, and *@why says in a few words what would do.
  */

@@ -304,17 +304,24 @@ static const char sources[] =
 	"assumed: of the usual order, from no paper; chosen: the operator's\n"
 	"to choose. No figure is of a product. What is not there is 0.\n";
 
-int model_preset(struct model *model, const char *name)
+static const struct preset *find(const char *name)
 {
 	size_t i;
 
-	for (i = 0; i < PRESETS; i++) {
-		if (!strcmp(presets[i].model.name, name)) {
-			*model = presets[i].model;
-			return 0;
-		}
-	}
-	return -ENOENT;
+	for (i = 0; i < PRESETS; i++)
+		if (!strcmp(presets[i].model.name, name))
+			return &presets[i];
+	return NULL;
+}
+
+int model_preset(struct model *model, const char *name)
+{
+	const struct preset *preset = find(name);
+
+	if (!preset)
+		return -ENOENT;
+	*model = preset->model;
+	return 0;
 }
 
 const char *model_preset_name(unsigned int number)
@@ -329,7 +336,7 @@ static void put_figures(FILE *file, const struct model *model)
 	double value;
 	size_t i;
 
-	fprintf(file, "%cprotocol %s, medium %s", FIGURES,
+	fprintf(file, "    protocol %s, medium %s",
 		protocol_name(model->protocol),
 		medium_name(model->channel.medium));
 	for (i = 0; !model_figure(model, i, &name, &value, &unit); i++)
@@ -339,17 +346,38 @@ static void put_figures(FILE *file, const struct model *model)
 	putc('\n', file);
 }
 
+static void put_what(FILE *file, const struct preset *preset)
+{
+	fprintf(file, "%s: %s\n", preset->model.name, preset->what);
+}
+
+static void put_text(FILE *file, const struct preset *preset)
+{
+	int i;
+
+	for (i = 0; preset->text[i]; i++)
+		fprintf(file, "    %s\n", preset->text[i]);
+}
+
 void model_presets(FILE *file)
 {
 	size_t i;
-	int j;
 
 	for (i = 0; i < PRESETS; i++) {
-		fprintf(file, "%s: %s\n", presets[i].model.name,
-			presets[i].what);
+		put_what(file, &presets[i]);
 		put_figures(file, &presets[i].model);
-		for (j = 0; presets[i].text[j]; j++)
-			fprintf(file, "    %s\n", presets[i].text[j]);
+		put_text(file, &presets[i]);
+	}
+	fputs(sources, file);
+}
+
+void model_sources(FILE *file, const char *name)
+{
+	const struct preset *preset = find(name);
+
+	if (preset) {
+		put_what(file, preset);
+		put_text(file, preset);
 	}
 	fputs(sources, file);
 }

@@ -147,41 +147,22 @@ static void put_model(FILE *file, const struct model *model)
 	end_table(file);
 }
 
-/* Of model_presets(): what is said of this one, and the papers below all of them. */
 static void put_sources(FILE *file, const struct model *model)
 {
-	char *text = NULL, *line, *next;
-	bool ours = false;
+	char *text = NULL, *line, *rest;
 	size_t size = 0;
 	FILE *all = open_memstream(&text, &size);
-	struct model other;
 
 	if (!all)
 		return;
-	model_presets(all);
+	model_sources(all, model->name);
 	if (fclose(all)) {
 		free(text);
 		return;
 	}
 	cell(file, "h2", "Sources of the preset");
 	fputs("\n<pre id=\"sources\">", file);
-	for (line = text; *line; line = next) {
-		char name[sizeof(model->name) + 1];
-
-		next = strchrnul(line, '\n');
-		if (*next)
-			*next++ = '\0';
-		/* the table above has them */
-		if (*line == FIGURES)
-			continue;
-		if (*line != ' ') {
-			snprintf(name, sizeof(name), "%.*s",
-				 (int)strcspn(line, ":"), line);
-			ours = model_preset(&other, name) ||
-			       !strcmp(name, model->name);
-		}
-		if (!ours)
-			continue;
+	for (rest = text; (line = strsep(&rest, "\n")) && rest;) {
 		put_text(file, line);
 		putc('\n', file);
 	}
