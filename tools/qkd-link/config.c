@@ -6,6 +6,7 @@
 
 #include "../common/ini.h"
 #include "../common/log.h"
+#include "join.h"
 #include "link.h"
 #include "report.h"
 
@@ -158,11 +159,16 @@ int settings_model(struct settings *settings, char **words)
 	return 0;
 }
 
-static int set_role(struct settings *settings, const char *word)
+static int read_role(struct settings *settings, const char *word)
 {
 	settings->alice = !strcmp(word, "alice");
 	settings->has_role = true;
-	if (settings->alice || !strcmp(word, "bob"))
+	return settings->alice || !strcmp(word, "bob") ? 0 : -1;
+}
+
+static int set_role(struct settings *settings, const char *word)
+{
+	if (!read_role(settings, word))
 		return 0;
 	log_error("\"%s\" is neither alice nor bob", word);
 	return -1;
@@ -185,12 +191,8 @@ int settings_words(struct settings *settings, char **words)
 static int ini_role(struct ini_reader *reader, const struct ini_key *key,
 		    char *value)
 {
-	struct settings *settings = reader->config;
-
 	(void)key;
-	settings->alice = !strcmp(value, "alice");
-	settings->has_role = true;
-	if (settings->alice || !strcmp(value, "bob"))
+	if (!read_role(reader->config, value))
 		return 0;
 	return ini_bad(reader, reader->line,
 		       "role \"%s\" is neither alice nor bob", value);
@@ -205,7 +207,7 @@ static int ini_join(struct ini_reader *reader, const struct ini_key *key,
 		return ini_bad(reader, reader->line,
 			       "there is one of listen and connect");
 	settings->listens = !strcmp(key->name, "listen");
-	if (!strchr(value, '/') && ini_check_address(reader, key->name, value))
+	if (!is_path(value) && ini_check_address(reader, key->name, value))
 		return -1;
 	return ini_copy(reader, key->name, value, settings->address,
 			sizeof(settings->address));
@@ -340,11 +342,6 @@ static int miss(const char *what)
 {
 	log_error("%s is missing", what);
 	return -1;
-}
-
-static bool is_path(const char *text)
-{
-	return strchr(text, '/');
 }
 
 static int check_address(const char *what, const char *text)

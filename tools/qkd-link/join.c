@@ -45,11 +45,6 @@ static int64_t now(void)
 
 /* ---- Sockets ---- */
 
-static bool is_path(const char *address)
-{
-	return strchr(address, '/');
-}
-
 static void close_fd(int *fd)
 {
 	if (*fd >= 0)

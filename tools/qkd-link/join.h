@@ -8,9 +8,16 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "buffer.h"
 #include "wire.h"
+
+/* Where to listen or connect: a path, or else ADDRESS:PORT. */
+static inline bool is_path(const char *address)
+{
+	return strchr(address, '/');
+}
 
 /**
  * struct join - how the ends meet

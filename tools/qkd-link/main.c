@@ -262,19 +262,20 @@ static int read_settings(struct wish *wish, char **words)
 	return settings_read(&settings, wish->path) ? EXIT_FAILED : 0;
 }
 
-/* Those that are there already: scenario and bootstrap key. */
-static int check_files(void)
+/* What link_run() would find. */
+static int check_scenario(void)
 {
-	struct scenario *scenario = NULL;
+	struct scenario *scenario;
 	char why[128];
 
-	if (*settings.scenario &&
-	    scenario_load(&scenario, settings.scenario, why)) {
+	if (!*settings.scenario)
+		return 0;
+	if (scenario_load(&scenario, settings.scenario, why)) {
 		log_error("%s", why);
 		return -1;
 	}
 	scenario_free(scenario);
-	return secret_check(settings.key_file);
+	return 0;
 }
 
 int main(int argc, char **argv)
@@ -297,10 +298,12 @@ int main(int argc, char **argv)
 		return done - 1;
 	if (settings_check(&settings))
 		return wish.path ? EXIT_FAILED : EXIT_USAGE;
-	if (check_files())
+	if (secret_check(settings.key_file))
 		return EXIT_FAILED;
 	if (!wish.check)
 		return run();
+	if (check_scenario())
+		return EXIT_FAILED;
 	printf("%s is good\n", wish.path);
 	return EXIT_OK;
 }

@@ -13,6 +13,7 @@
 
 #include <microhttpd.h>
 
+#include "join.h"
 #include "metrics.h"
 
 #define CONNECTIONS 16
@@ -210,7 +211,7 @@ int metrics_begin(struct stats *stats, const char *where)
 	server.copy = malloc(sizeof(*server.copy));
 	if (!server.copy)
 		return complain_of(where, ENOMEM);
-	fd = strchr(where, '/') ? listen_path(where) : listen_port(where);
+	fd = is_path(where) ? listen_path(where) : listen_port(where);
 	if (fd < 0) {
 		metrics_end();
 		return fd;
