@@ -498,12 +498,8 @@ def goes(alice, bob):
 @contextlib.contextmanager
 def another(words=FAST):
     """An end of Alice's that begins anew."""
-    other = End('a', 'alice', 'connect', words)
-    try:
+    with ends_of(End('a', 'alice', 'connect', words)) as (other,):
         yield other
-    finally:
-        other.process.kill()
-        other.process.wait()
 
 
 def test_lost():

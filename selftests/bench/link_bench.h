@@ -8,7 +8,7 @@
 
 /**
  * struct published - a figure of others for the same work, with its source
- * @value: in the unit of the line; 0: none is known
+ * @value: in the unit of the line
  */
 struct published {
 	double value;
@@ -27,12 +27,12 @@ static inline double bench_seconds(void)
 	return time.tv_sec + 1e-9 * time.tv_nsec;
 }
 
-/* Ends the line that @value is the figure of. */
+/* Ends the line that @value is the figure of. @published: or NULL */
 static inline void bench_end(double value, const char *unit,
 			     const struct published *published)
 {
 	printf("%.2f %s", value, unit);
-	if (published && published->value)
+	if (published)
 		printf(", published %.2f (%s): %.2f times", published->value,
 		       published->where, value / published->value);
 	printf("\n");
