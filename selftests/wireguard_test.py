@@ -17,7 +17,7 @@ import time
 from macsec_lib import (ALICE, BOB, SITES, Capture, generation, link_anew, links_up,
                         run as command, set_up, tear_down)
 from macsec_daemon import DAEMONS, MANAGEMENT, PSK, wire_up
-from netns import inside, until
+from netns import PATIENCE, inside, until
 from process import memory_of
 import psk
 from keys import uuid
@@ -486,7 +486,7 @@ def test_max_time():
     """max-time is over and there is no other key: the peer blocks, says why, and can come back"""
     with devices():
         listener = ALICE.listen()
-        ident = by_hand(**{'max-time': '5s'})
+        ident = by_hand(**{'max-time': f'{5 * PATIENCE}s'})
         until(lambda: passes() and confirmed(), 'a handshake')
         until(lambda: all(shown(site)['state'] == 'blocked' for site in SITES), 'both block')
         equal(shown(ALICE)['message'], 'its time is over')
