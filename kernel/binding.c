@@ -44,6 +44,27 @@ void qkd_binding_leave(struct qkd_binding *b, const char *why)
 	qkd_binding_kick(b);
 }
 
+/**
+ * qkd_binding_has_left - has the device left its namespace?
+ * @b: binding, in its work
+ *
+ * Tells the work that was told -ENODEV what is not there. While a device moves it
+ * cannot be found, neither where it was nor where it will be.
+ *
+ * Process context without locks, may sleep; takes RTNL.
+ */
+bool qkd_binding_has_left(struct qkd_binding *b)
+{
+	bool left;
+
+	rtnl_lock();
+	mutex_lock(&b->all->lock);
+	left = !b->bound;
+	mutex_unlock(&b->all->lock);
+	rtnl_unlock();
+	return left;
+}
+
 /* From here on only the work knows it. */
 static void binding_unlist(struct qkd_binding *b)
 {
@@ -53,8 +74,8 @@ static void binding_unlist(struct qkd_binding *b)
 	b->bound = false;
 }
 
-/* Where a device is that has left its namespace: that is held, or NULL. Lets it go. */
-static struct net *follow(struct net_device *dev, u32 *ifindex)
+/* Where a device is, which may have moved: that is held, or NULL if it has gone. */
+static struct net *whereabouts(const struct net_device *dev, u32 *ifindex)
 {
 	struct net *net = NULL;
 
@@ -64,31 +85,44 @@ static struct net *follow(struct net_device *dev, u32 *ifindex)
 		*ifindex = dev->ifindex;
 	}
 	rtnl_unlock();
-	dev_put(dev);
 	return net;
+}
+
+static bool device_is_at(const struct net_device *dev, const struct net *net, u32 ifindex)
+{
+	bool same;
+
+	rtnl_lock();
+	same = net_eq(dev_net(dev), net) && dev->ifindex == ifindex;
+	rtnl_unlock();
+	return same;
 }
 
 /*
  * The device has left its namespace. If it lives on in another one, its keys must
- * not: no link there answers for them.
+ * not: no link there answers for them. Returns false if it must be tried again.
  */
-static void binding_follow(struct qkd_binding *b)
+static bool binding_follow(struct qkd_binding *b)
 {
 	u32 ifindex = 0;
-	struct net *net = follow(b->moved, &ifindex);
+	struct net *net = whereabouts(b->moved, &ifindex);
+	int err;
 
 	if (!net)
-		return;
-	b->all->ops->strip(b, net, ifindex);
+		return true;
+	err = b->all->ops->strip(b, net, ifindex);
+	/* somebody else took them, unless the device has moved on meanwhile */
+	if (err == -ENODEV && device_is_at(b->moved, net, ifindex))
+		err = 0;
 	put_net(net);
+	return !err;
 }
 
 static void binding_end(struct qkd_binding *b, struct net *net)
 {
 	struct qkd_link *link = b->link;
 
-	if (b->moved)
-		binding_follow(b);
+	dev_put(b->moved);
 	if (net)
 		b->all->ops->gone(b);
 	/* queued when it was unlisted, by somebody who came just before us */
@@ -151,6 +185,10 @@ static void binding_work(struct work_struct *work)
 	/* a namespace that is on its way out unbinds its devices itself */
 	if (bound && !net)
 		return;
+	if (!bound && b->moved && !binding_follow(b)) {
+		queue_delayed_work(b->all->wq, &b->work, nsecs_to_jiffies(BINDING_RETRY));
+		return;		/* and it still holds what it holds */
+	}
 	if (!bound || !binding_serve(b, net))
 		binding_end(b, net);
 	if (net)

@@ -22,7 +22,8 @@ struct qkd_binding;
  * @done: nothing is left to do for a binding that leaves; under the lock
  * @due: when to serve it again, by CLOCK_BOOTTIME in ns, or U64_MAX; under the lock
  * @strip: takes the keys of a device that lives on under @ifindex in another
- *	namespace, which is held
+ *	namespace, which is held; returns 0, -ENODEV if the device or what had a key
+ *	is not there, or an errno if it must be tried again
  * @gone: tells that the binding has gone
  * @free: wipes and frees it
  *
@@ -35,7 +36,7 @@ struct qkd_binding_ops {
 	int (*serve)(struct qkd_binding *b, struct net *net);
 	bool (*done)(const struct qkd_binding *b);
 	u64 (*due)(const struct qkd_binding *b, u64 now);
-	void (*strip)(struct qkd_binding *b, struct net *net, u32 ifindex);
+	int (*strip)(struct qkd_binding *b, struct net *net, u32 ifindex);
 	void (*gone)(struct qkd_binding *b);
 	void (*free)(struct qkd_binding *b);
 };
@@ -104,6 +105,7 @@ void qkd_binding_init(struct qkd_binding *b, struct qkd_bindings *all,
 		      struct qkd_link *link, u32 ifindex);
 void qkd_binding_enter(struct qkd_binding *b);
 void qkd_binding_kick(struct qkd_binding *b);
+bool qkd_binding_has_left(struct qkd_binding *b);
 void qkd_binding_leave(struct qkd_binding *b, const char *why);
 
 /* Looks at a binding, under its lock; what it returns is returned. */

@@ -372,19 +372,23 @@ static void sa_settle_removed(struct qkd_macsec *b, const struct qkd_macsec_sa *
 	mutex_unlock(&macsec_bindings.lock);
 }
 
-static void do_remove(struct qkd_macsec *b, struct qkd_port *port,
-		      struct qkd_macsec_sa *sa)
+/* Returns -ENODEV if the device took the SA with it: macsec_strip() removes it then. */
+static int do_remove(struct qkd_macsec *b, struct qkd_port *port,
+		     struct qkd_macsec_sa *sa)
 {
 	int err = sa->there ? qkd_macsec_remove(port, b->base.ifindex, &sa->name) : 0;
 
+	if (err == -ENODEV && qkd_binding_has_left(&b->base))
+		return err;
 	sa->error = 0;
-	/* somebody else has removed it, or its channel or device is gone */
+	/* somebody else has removed it, or its channel */
 	if (err && err != -ENODEV)
 		sa_refused(sa, err, "macsec did not remove the SA");
 	sa_settle_removed(b, sa);
 	if (sa->there)
 		macsec_tell(b, sa->error ? QKD_EVENT_TYPE_MACSEC_FAILED :
 					   QKD_EVENT_TYPE_MACSEC_SA_DEL, sa);
+	return 0;
 }
 
 static u64 sa_end(const struct qkd_macsec *b, const struct qkd_macsec_sa *sa)
@@ -430,23 +434,30 @@ static int macsec_serve(struct qkd_binding *base, struct net *net)
 		if (sa.state == QKD_MACSEC_STATE_PENDING)
 			do_install(b, &port, &sa);
 		else
-			do_remove(b, &port, &sa);
-	} while (macsec_next(b, &sa));
+			err = do_remove(b, &port, &sa);
+	} while (!err && macsec_next(b, &sa));
 	qkd_port_close(&port);
-	return 0;
+	return err;
 }
 
-static void macsec_strip(struct qkd_binding *base, struct net *net, u32 ifindex)
+static int macsec_strip(struct qkd_binding *base, struct net *net, u32 ifindex)
 {
 	struct qkd_port port;
 	struct qkd_macsec_sa *sa;
+	int err = qkd_port_open(&port, net, MACSEC_GENL_NAME);
+	int result = 0;
 
-	if (qkd_port_open(&port, net, MACSEC_GENL_NAME))
-		return;
-	list_for_each_entry(sa, &to_qkd_macsec(base)->sas, list)
-		if (sa->there)
-			qkd_macsec_remove(&port, ifindex, &sa->name);
+	if (err)
+		return err;
+	list_for_each_entry(sa, &to_qkd_macsec(base)->sas, list) {
+		err = sa->there ? qkd_macsec_remove(&port, ifindex, &sa->name) : 0;
+		if (!err)
+			sa->there = false;
+		else if (!result || result == -ENODEV)
+			result = err;
+	}
 	qkd_port_close(&port);
+	return result;
 }
 
 static void macsec_gone(struct qkd_binding *base)

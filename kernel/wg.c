@@ -152,22 +152,32 @@ static int ask_for_peer(struct qkd_wg *wg, struct qkd_port *port,
 	return err;
 }
 
-/* Gives WireGuard a key. The peer may have gone meanwhile: it does not tell. */
+/*
+ * Gives WireGuard a key. It does not tell then whether it has the peer. If it does not
+ * tell when asked, either, the peer may have a key that counts as burnt: it blocks.
+ */
 static int use_key(struct qkd_wg *wg, struct qkd_port *port, struct qkd_wg_key *key,
 		   bool shake, struct qkd_wg_device *device, const char **why)
 {
 	int err = qkd_wg_give(port, &wg->name, key->bytes);
 
-	if (err)
+	if (err) {
 		*why = "WireGuard refused the key";
-	else
-		err = ask_for_peer(wg, port, device, why);
-	if (err)
 		return err;
+	}
+	err = ask_for_peer(wg, port, device, why);
+	if (err && device->has_keys && !device->has_peer)
+		return err;
+	mutex_lock(&wg_bindings.lock);
+	wg->there = true;
+	wg->blocked = false;
+	if (err)
+		wg->stopping = *why;
+	mutex_unlock(&wg_bindings.lock);
 	/* without it the key is used as soon as WireGuard wants a session */
-	if (shake)
+	if (!err && shake)
 		qkd_wg_shake(port, &wg->name, device->private);
-	return 0;
+	return err;
 }
 
 static void settle_failed(struct qkd_wg *wg, const struct qkd_wg_request *request,
@@ -201,8 +211,6 @@ static void settle_installed(struct qkd_wg *wg, const struct qkd_wg_key *key,
 	mutex_lock(&wg_bindings.lock);
 	wg->installed++;
 	memcpy(wg->id, key->id, sizeof(wg->id));
-	wg->there = true;
-	wg->blocked = false;
 	wg->confirmed = false;
 	wg->born = ktime_get_boottime_ns();
 	wg->handshake = handshake;
@@ -266,13 +274,15 @@ static int block(struct qkd_port *port, const struct qkd_wg_name *name)
 	return err;
 }
 
-/* Returns 0, or an errno if it must be tried again. */
+/*
+ * Returns 0, or an errno if it must be tried again: -ENODEV, too, as the device may be
+ * on its way to another namespace, with its key.
+ */
 static int do_block(struct qkd_wg *wg, struct qkd_port *port, const char *why)
 {
 	int err = block(port, &wg->name);
 
-	/* who has no device sends nothing */
-	if (err && err != -ENODEV)
+	if (err)
 		return err;
 	mutex_lock(&wg_bindings.lock);
 	wg->blocks++;
@@ -406,17 +416,22 @@ static int wg_serve(struct qkd_binding *base, struct net *net)
 	return err;
 }
 
-static void wg_strip(struct qkd_binding *base, struct net *net, u32 ifindex)
+static int wg_strip(struct qkd_binding *base, struct net *net, u32 ifindex)
 {
 	const struct qkd_wg *wg = to_qkd_wg(base);
 	struct qkd_wg_name name = wg->name;
 	struct qkd_port port;
+	int err;
 
+	if (!wg->there || wg->blocked)
+		return 0;
+	err = qkd_wg_open(&port, net);
+	if (err)
+		return err;
 	name.ifindex = ifindex;
-	if (wg->there && !wg->blocked && !qkd_wg_open(&port, net)) {
-		block(&port, &name);
-		qkd_port_close(&port);
-	}
+	err = block(&port, &name);
+	qkd_port_close(&port);
+	return err;
 }
 
 static void wg_gone(struct qkd_binding *base)

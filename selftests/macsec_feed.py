@@ -8,12 +8,13 @@ import threading
 import time
 
 from macsec_lib import (ALICE, BOB, SITES, Capture, Macsec, Stream, connect, devices,
-                        generation, inside, link_anew, rotate, run as command, set_up,
-                        tear_down, until)
+                        generation, inside, link_anew, moves, rotate, run as command,
+                        set_up, tear_down, until)
 import genl
 import keys
 import sak
 from ktap import equal, refused, run, scaled
+from netns import namespace
 
 NOBODY = ('setpriv', '--reuid=65534', '--regid=65534', '--clear-groups')
 
@@ -404,20 +405,28 @@ def test_device_goes():
     equal(ALICE.client.dump('macsec-sa-dump'), [])
 
 
+def moves_with_no_sa(meanwhile=None):
+    with devices('gcm-aes-256'):
+        for site in SITES:
+            connect(site, 0)
+        moves(ALICE, 'macsec0', 'carol', meanwhile)
+        until(lambda: not ALICE.client.dump('macsec-dump'), 'the device is unbound')
+        until(lambda: ': PN' not in command('ip', '-n', 'carol', 'macsec', 'show'),
+              'no SA is left')
+        command('ip', '-n', 'carol', 'link', 'del', 'macsec0')
+
+
 def test_device_moves():
     """the device moves to another namespace: its SAs do not go with it"""
-    command('ip', 'netns', 'add', 'carol')
-    try:
-        with devices('gcm-aes-256'):
-            for site in SITES:
-                connect(site, 0)
-            ALICE.ip('link', 'set', 'macsec0', 'netns', 'carol')
-            until(lambda: not ALICE.client.dump('macsec-dump'), 'the device is unbound')
-            until(lambda: ': PN' not in command('ip', '-n', 'carol', 'macsec', 'show'),
-                  'no SA is left')
-            command('ip', '-n', 'carol', 'link', 'del', 'macsec0')
-    finally:
-        command('ip', 'netns', 'del', 'carol')
+    with namespace('carol'):
+        moves_with_no_sa()
+
+
+def test_moves_while_unbound():
+    """the device moves while it is unbound: its SAs do not go with it"""
+    with namespace('carol'):
+        for _ in range(scaled(80, 8)):
+            moves_with_no_sa(lambda: ALICE.client.do('macsec-unbind', ifindex=ALICE.ifindex))
 
 
 def test_link_goes():
@@ -505,7 +514,7 @@ if __name__ == '__main__':
         run([*(suite_test(suite) for suite in sak.SUITES), test_command, test_rotation,
              test_occupied, test_keys_refused, test_devices_refused, test_no_key,
              test_privilege, test_time, test_events, test_secrets, test_device_goes,
-             test_device_moves, test_generation, test_link_goes, test_sleep,
-             test_namespace_goes])
+             test_device_moves, test_moves_while_unbound, test_generation, test_link_goes,
+             test_sleep, test_namespace_goes])
     finally:
         tear_down()

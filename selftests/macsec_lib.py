@@ -10,8 +10,11 @@ As the ends share a seed, the reference computes every key.
 import contextlib
 import json
 import os
+import random
+import signal
 import socket
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -20,7 +23,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'ref
 
 import genl                                                 # noqa: E402
 import link as links                                        # noqa: E402
-from netns import Netns, inside, run, until                        # noqa: E402
+from ktap import equal                                      # noqa: E402
+from netns import Netns, inside, run, until                 # noqa: E402
 
 GEN = int(os.environ.get('QKD_GEN', '1'))
 ETH_P_ALL, ETH_P_ECPRI = 3, 0xaefe
@@ -234,6 +238,57 @@ def rotate(site, an, drain=0.1):
     site.remove('out', old)
     site.peer.remove('in', old)
     return key_id
+
+
+@contextlib.contextmanager
+def slow_rtnl(site):
+    """Others hold RTNL all the time, so that the module's work waits between its steps."""
+    busy = [subprocess.Popen(
+        ['ip', 'netns', 'exec', site.name, 'sh', '-c',
+         f'while :; do ip link add busy{n} type dummy; ip link del busy{n}; done'],
+        start_new_session=True) for n in range(3)]
+    try:
+        yield
+    finally:
+        for process in busy:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        for n in range(3):
+            site.ip('link', 'del', f'busy{n}', check=False)
+
+
+class Batch:
+    """An ip(8) that waits for commands, and does them at once."""
+
+    def __init__(self, site):
+        self.process = subprocess.Popen(['ip', '-n', site.name, '-batch', '-'],
+                                        stdin=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        equal(self.process.wait(), 0, 'ip -batch')
+
+    def tell(self, *lines):
+        self.process.stdin.write(''.join(line + '\n' for line in lines))
+        self.process.stdin.flush()
+
+
+def moves(site, device, to, meanwhile=None):
+    """A device moves to another namespace. At some time of that something else is asked
+    for, which the module refuses if the device has gone; RTNL is busy, so that each waits
+    for the other between its steps."""
+    with Batch(site) as mover, Batch(site) as other:
+        if meanwhile:
+            other.tell(*['link add busy type dummy', 'link del busy'] * 8)
+            time.sleep(random.uniform(0, 0.05))
+        mover.tell(f'link set {device} netns {to}')
+        if meanwhile:
+            time.sleep(random.choice((0, 0.001, 0.003, 0.01, 0.03)))
+            with contextlib.suppress(OSError):
+                meanwhile()
 
 
 class Stream:

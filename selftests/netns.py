@@ -42,6 +42,15 @@ def inside(netns):
             os.setns(home.fileno(), os.CLONE_NEWNET)
 
 
+@contextlib.contextmanager
+def namespace(name):
+    run('ip', 'netns', 'add', name)
+    try:
+        yield
+    finally:
+        run('ip', 'netns', 'del', name)
+
+
 class Netns:
     """Commands in a namespace."""
 

@@ -15,9 +15,9 @@ import threading
 import time
 
 from macsec_lib import (ALICE, BOB, SITES, Capture, generation, link_anew, links_up,
-                        run as command, set_up, tear_down)
+                        moves, run as command, set_up, tear_down)
 from macsec_daemon import DAEMONS, MANAGEMENT, PSK, wire_up
-from netns import PATIENCE, inside, until
+from netns import PATIENCE, inside, namespace, until
 from process import memory_of
 import psk
 from keys import uuid
@@ -415,20 +415,29 @@ def test_device_goes():
         until(lambda: passes() and confirmed(), 'a confirmed key', 60)
 
 
+def moves_with_no_key(meanwhile=None):
+    with devices():
+        ident, ifindex = by_hand(), index(ALICE)
+        moves(ALICE, 'wg0', 'carol', meanwhile and (lambda: meanwhile(ifindex)))
+        until(lambda: not ALICE.client.dump('wg-dump'), 'the peer is let go')
+        until(lambda: expected(ident) not in command(
+            'ip', 'netns', 'exec', 'carol', 'wg', 'show', 'wg0', 'preshared-keys'),
+            'another key')
+        command('ip', '-n', 'carol', 'link', 'del', 'wg0')
+
+
 def test_device_moves():
     """the device moves to another namespace: the key does not go with it"""
-    command('ip', 'netns', 'add', 'carol')
-    try:
-        with devices():
-            ident = by_hand()
-            ALICE.ip('link', 'set', 'wg0', 'netns', 'carol')
-            until(lambda: not ALICE.client.dump('wg-dump'), 'the peer is let go')
-            until(lambda: expected(ident) not in command(
-                'ip', 'netns', 'exec', 'carol', 'wg', 'show', 'wg0', 'preshared-keys'),
-                'another key')
-            command('ip', '-n', 'carol', 'link', 'del', 'wg0')
-    finally:
-        command('ip', 'netns', 'del', 'carol')
+    with namespace('carol'):
+        moves_with_no_key()
+
+
+def test_moves_while_let_go():
+    """the device moves while its peer is let go: the key does not go with it"""
+    with namespace('carol'):
+        for _ in range(scaled(80, 8)):
+            moves_with_no_key(lambda ifindex: ALICE.client.do(
+                'wg-del', ifindex=ifindex, peer=raw(other(ALICE))))
 
 
 def test_suspend():
@@ -539,5 +548,6 @@ def run_between_sites(tests):
 if __name__ == '__main__':
     make_keys(KEYS, (*SITES, 'carol'))
     run_between_sites([test_by_hand, test_secrets, test_refused, test_rotation, test_restart,
-                       test_device_goes, test_device_moves, test_wrong_peer, test_link_gone,
-                       test_max_time, test_suspend, test_namespace_goes])
+                       test_device_goes, test_device_moves, test_moves_while_let_go,
+                       test_wrong_peer, test_link_gone, test_max_time, test_suspend,
+                       test_namespace_goes])
