@@ -110,10 +110,11 @@ def killed(servers, fault=None, text='does not give'):
 
 
 def has_key(end):
-    stats = end.stats()
-    return end.link().get('state') == 'up' and all(
-        stats[name]['live'] - stats[name].get('pending', 0) >= 500
-        for name in (end.key_stream, end.pad_stream))
+    if end.link().get('state') != 'up':
+        return False
+    stats = end.stats()             # of no stream before the link has begun
+    return all(stats[name]['live'] - stats[name].get('pending', 0) >= 500
+               for name in (end.key_stream, end.pad_stream))
 
 
 def begin(section):
