@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import random
-import signal
 import socket
 import struct
 import subprocess
@@ -238,23 +237,6 @@ def rotate(site, an, drain=0.1):
     site.remove('out', old)
     site.peer.remove('in', old)
     return key_id
-
-
-@contextlib.contextmanager
-def slow_rtnl(site):
-    """Others hold RTNL all the time, so that the module's work waits between its steps."""
-    busy = [subprocess.Popen(
-        ['ip', 'netns', 'exec', site.name, 'sh', '-c',
-         f'while :; do ip link add busy{n} type dummy; ip link del busy{n}; done'],
-        start_new_session=True) for n in range(3)]
-    try:
-        yield
-    finally:
-        for process in busy:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        for n in range(3):
-            site.ip('link', 'del', f'busy{n}', check=False)
 
 
 class Batch:
