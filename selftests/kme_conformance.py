@@ -605,16 +605,20 @@ def test_groups():
 
 def test_group_time():
     """what nobody comes for goes after its time, wiped, and is counted"""
+    before = kme_b.stats()['expired']
+    kme_b.configure(sections('b').replace('keep-time = 1h', f'keep-time = {5 * PATIENCE}s'))
+    kme_b.reload()
     answer = good(a1.enc('b1', additional_slave_SAE_IDs=['b2']))
     key = answer.keys[0][1]
     both(answer, b1, 'a1')
-    before = kme_b.stats()['expired']
     if not held(memory_of(kme_b.process.pid), [key]):
         raise AssertionError('it is not there while it waits: the search finds nothing')
     until(lambda: kme_b.stats()['expired'] > before, 'it goes')
     refusal(b2.dec('a1', answer.ids), 400, NOT_FOUND)
     if held(memory_of(kme_b.process.pid), [key]):
         raise AssertionError('it is still in memory')
+    kme_b.configure(sections('b'))
+    kme_b.reload()
 
 
 # ---- Clients that do not behave ----

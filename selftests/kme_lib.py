@@ -88,7 +88,7 @@ target-kme = kme-{other}
                 text += f'peer = {peer}\n'
     # a1 shares with all of b, and with two of them
     for name, slaves in (('all', SAES['b']), ('two', SAES['b'][:2])):
-        text += f'[group {name}]\nmaster = a1\nkeep-time = 5s\n'
+        text += f'[group {name}]\nmaster = a1\nkeep-time = 1h\n'
         text += ''.join(f'slave = {slave}\n' for slave in slaves)
     return text
 
