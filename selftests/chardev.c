@@ -5,6 +5,7 @@
  *
  * Keys are read from an emulated pair whose ends are both in this namespace;
  * supply goes into a pair of "user" links that this program feeds itself.
+ * cpus: 2
  */
 #include <errno.h>
 #include <fcntl.h>

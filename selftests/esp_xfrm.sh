@@ -5,6 +5,7 @@
 # key managers are told, asynchronous drivers, and two CPUs. esp_xfrm.host decrypts
 # the captures from the emulated link's seed.
 # timeout: 900
+# cpus: 2
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/esp_lib.sh"

@@ -4,6 +4,7 @@
 # ciphers and while packets wait for epochs, and modules that cannot be unloaded
 # while anything of theirs is in use, and are clean after.
 # timeout: 900
+# cpus: 2
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/esp_lib.sh"

@@ -4,7 +4,6 @@
 # protects an otp tunnel and an aes tunnel. Eve measures the light: the QBER rises, the link
 # alarms, no key comes, and the tunnels stop when theirs is spent. She goes, and they resume.
 # guests: 2
-# cpus: 1
 # timeout: 600
 
 cd "$(dirname "$0")" || exit

@@ -4,6 +4,7 @@
 # under traffic; what is refused, and costs no key; what becomes of SAs whose
 # device, link or namespace goes; and that no SAK is seen on netlink.
 # timeout: 900
+# cpus: 2
 
 cd "$(dirname "$0")" || exit
 modprobe -qa macsec nlmon	# unless they are built in

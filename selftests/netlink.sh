@@ -5,6 +5,7 @@
 # by it; capabilities, namespaces, malformed messages, dumps of many objects.
 # memory: 2048
 # timeout: 1800
+# cpus: 2
 
 cd "$(dirname "$0")" || exit
 exec python3 netlink_test.py

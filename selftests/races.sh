@@ -4,6 +4,7 @@
 # moments under traffic on both CPUs: nothing leaves in clear, not even 16
 # bytes, and nothing is delivered garbled.
 # timeout: 600
+# cpus: 2
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/esp_lib.sh"

@@ -3,6 +3,7 @@
 # Preshared keys of WireGuard out of a link: by hand and by qkdd(8), under traffic of
 # which nothing is lost; what ends them; and that nobody else gets to see one.
 # timeout: 600
+# cpus: 2
 
 . "$(dirname "$0")/lib.sh"
 cd "$(dirname "$0")" || exit

@@ -3,6 +3,7 @@
 # Several WireGuard peers of one device, each with keys of its own out of one link; and a
 # peer that goes while it is given one.
 # timeout: 400
+# cpus: 2
 
 . "$(dirname "$0")/lib.sh"
 cd "$(dirname "$0")" || exit

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # memory: 3072
 # timeout: 3600
+# cpus: 2
 #
 # Speed, as ratios: everything is measured against its alternative in one
 # guest, in turns, and the best of the turns counts, since what disturbs a
