@@ -268,7 +268,7 @@ ktap_set_plan $((1 + 32 + 4 + 4 + 3 + 16))
 wire_up
 ESN=
 addresses 4 tunnel
-check "a link comes up" link_up 200mbit
+check "a link comes up" link_up 200mbit key-capacity 128k
 matrix
 
 aes_up 4 tunnel rekey-time 200ms
