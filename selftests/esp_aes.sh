@@ -10,7 +10,6 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/esp_lib.sh"
 
-HERE=$(dirname "$0")
 # shellcheck disable=SC2034
 CIPHER=aes
 # An emulated machine that has to share its host may take its time.
@@ -53,9 +52,9 @@ matrix()
 				check "IPv$family $mode $ESN: SAs are added" \
 					aes_up $family $mode rekey-packets 3
 				check "IPv$family $mode $ESN: pings of 0 to 65000 bytes" \
-					python3 "$HERE/esp_ping.py" "$(scaled 200)" "$IN_A" "$IN_B"
+					python3 -m esp_ping "$(scaled 200)" "$IN_A" "$IN_B"
 				check "IPv$family $mode $ESN: datagrams in pieces, compared" \
-					python3 "$HERE/esp_echo.py" "$(scaled 300)" "$IN_A" "$IN_B"
+					python3 -m esp_echo "$(scaled 300)" "$IN_A" "$IN_B"
 				check "IPv$family $mode $ESN: both ends tell the same" \
 					ends_tell_the_same
 				tunnel_down
@@ -79,7 +78,7 @@ still()
 
 burst()
 {
-	python3 "$HERE/esp_burst.py" "$(scaled 100000)" "$IN_A" "$IN_B" && return
+	python3 -m esp_burst "$(scaled 100000)" "$IN_A" "$IN_B" && return
 	tell
 	return 1
 }

@@ -8,7 +8,6 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/esp_lib.sh"
 
-HERE=$(dirname "$0")
 # shellcheck disable=SC2034
 CIPHER=hybrid
 PARK="park-time 1s"
@@ -62,14 +61,14 @@ replaced_under_traffic()
 {
 	local burst before
 
-	python3 "$HERE/esp_burst.py" "$(scaled 100000)" "$IN_A" "$IN_B" --flying 48 &
+	python3 -m esp_burst "$(scaled 100000)" "$IN_A" "$IN_B" --flying 48 &
 	burst=$!
 	# The traffic is there before, and goes on after.
 	wait_for 20 under_way && replace "$1" || return
 	before=$(sa alice out .packets)
 	wait $burst || return
 	[ "$(sa alice out .packets)" -gt "$before" ] &&
-		python3 "$HERE/esp_burst.py" 50 "$IN_A" "$IN_B" &&
+		python3 -m esp_burst 50 "$IN_A" "$IN_B" &&
 		[ "$(sa alice out .epoch.secret_number)" -eq "$1" ] &&
 		[ "$(sa alice in .epoch.secret_number)" -eq "$1" ] &&
 		refused_nothing alice && refused_nothing bob && return
@@ -150,7 +149,7 @@ check "the next secret, under traffic: nothing is lost" \
 refuses "a third secret while two live" "two secrets are in use" next_secret bob in 3
 refuses "a number that is not the next one" "not the next one" next_secret alice out 4
 check "what was refused has changed nothing" \
-	python3 "$HERE/esp_burst.py" 50 "$IN_A" "$IN_B"
+	python3 -m esp_burst 50 "$IN_A" "$IN_B"
 refuses "a sender's next secret that is too short" "32" \
 	in_alice qkd esp set spi $SPI_A2B dir out dev qkd0 secret-file "$OUT/short" secret-number 3
 if [ "$QKD_SCALE" -ge 100 ]; then

@@ -39,9 +39,9 @@ matrix()
 				check "IPv$family $mode $esn: SAs are added" \
 					tunnel_up $family $mode 128 $esn
 				check "IPv$family $mode $esn: pings of 0 to 65000 bytes" \
-					python3 "$HERE/esp_ping.py" "$(scaled 1000)" "$IN_A" "$IN_B"
+					python3 -m esp_ping "$(scaled 1000)" "$IN_A" "$IN_B"
 				check "IPv$family $mode $esn: datagrams in pieces, compared" \
-					python3 "$HERE/esp_echo.py" "$(scaled 500)" "$IN_A" "$IN_B"
+					python3 -m esp_echo "$(scaled 500)" "$IN_A" "$IN_B"
 				check "IPv$family $mode $esn: both ends count the same" accounted
 				tunnel_down
 			done
@@ -71,7 +71,7 @@ disturbed()
 {
 	in_alice tc qdisc add dev va root netem delay 5ms 3ms loss 5% duplicate 5% reorder 25%
 	in_bob tc qdisc add dev vb root netem delay 5ms 3ms loss 5% duplicate 5% reorder 25%
-	python3 "$HERE/esp_echo.py" "$(scaled 1000)" "$IN_A" "$IN_B" --loss || return
+	python3 -m esp_echo "$(scaled 1000)" "$IN_A" "$IN_B" --loss || return
 	in_alice tc qdisc del dev va root
 	in_bob tc qdisc del dev vb root
 	sleep 0.5
@@ -177,7 +177,7 @@ traffic()
 	ip netns exec bob tcpdump -i vb -s 0 -B 65536 -U -w "$1" >/dev/null 2>/tmp/tcpdump &
 	tcpdump=$!
 	wait_for 10 test -s "$1"
-	python3 "$HERE/esp_echo.py" "$(scaled 1000)" "$IN_A" "$IN_B" || {
+	python3 -m esp_echo "$(scaled 1000)" "$IN_A" "$IN_B" || {
 		tell
 		return 1
 	}
