@@ -112,9 +112,9 @@ static inline int qkd_xfrm_init_state(struct xfrm_state *x,
 
 #include <linux/net.h>
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 19, 0)
-#define QKD_BIND_ADDR	struct sockaddr
+#define QKD_SOCKADDR	struct sockaddr
 #else
-#define QKD_BIND_ADDR	struct sockaddr_unsized
+#define QKD_SOCKADDR	struct sockaddr_unsized
 #endif
 
 #endif /* _QKD_COMPAT_H */

@@ -299,7 +299,7 @@ static int sa_install(struct qkd_macsec *b, struct qkd_port *port,
 		      struct qkd_macsec_sa *sa)
 {
 	struct qkd_sak sak;
-	int err;
+	int err, left;
 
 	err = sa_check_room(b, port, sa);
 	if (err)
@@ -311,10 +311,16 @@ static int sa_install(struct qkd_macsec *b, struct qkd_port *port,
 	}
 	err = qkd_macsec_install(port, b->base.ifindex, &sa->name, sa->id, &sak);
 	memzero_explicit(&sak, sizeof(sak));
+	sa->there = !err;
 	if (!err)
 		return 0;
 	qkd_refuse(b->base.link, QKD_REFUSED_BURNT);
-	return sa_refused(sa, err, "macsec refused the SA");
+	if (err != -ENOMSG)
+		return sa_refused(sa, err, "macsec refused the SA");
+	/* it may have it, under a key that counts as burnt */
+	left = qkd_macsec_remove(port, b->base.ifindex, &sa->name);
+	sa->there = left && left != -ENODEV;
+	return sa_refused(sa, err, "macsec does not answer");
 }
 
 /* Where and how the copy @done of an SA ended up. */
@@ -346,10 +352,8 @@ static void do_install(struct qkd_macsec *b, struct qkd_port *port,
 {
 	int err = sa_install(b, port, sa);
 
-	if (!err) {
-		sa->there = true;
+	if (!err)
 		sa->born = ktime_get_boottime_ns();
-	}
 	sa_settle(b, sa);
 	macsec_tell(b, err ? QKD_EVENT_TYPE_MACSEC_FAILED : QKD_EVENT_TYPE_MACSEC_SA_NEW, sa);
 }

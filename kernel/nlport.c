@@ -9,7 +9,7 @@
  *  - That socket has NETLINK_CAP_ACK, else an error's acknowledgment would
  *    quote the request. It sends no other requests, so nobody else notices.
  *  - Answers go to a socket of ours, which has an address and only receives.
- *    WireGuard's hold keys, too. Once it is bound that socket calls itself one of a
+ *    WireGuard's hold keys, too. Once it is connected that socket calls itself one of a
  *    protocol that nlmon does not ask for; answers are read where they lie, and
  *    wiped there.
  *  - A request has just the room that it needs, else netlink would copy it to
@@ -145,14 +145,14 @@ static bool look_at(struct qkd_port *port, const struct sk_buff *skb, qkd_port_f
 
 /*
  * Requests are handled before netlink_unicast() returns, so that their answers
- * wait here. What others send to our socket does not count.
+ * wait here, unless there was no memory for them. What others may have sent before
+ * the socket was connected does not count.
  */
 static int take_answers(struct qkd_port *port, qkd_port_fn fn, void *arg)
 {
 	struct sk_buff *skb;
 	bool done = false;
 	int result = 0;
-	int err;
 
 	while (!done) {
 		skb = first_answer(port);
@@ -160,9 +160,8 @@ static int take_answers(struct qkd_port *port, qkd_port_fn fn, void *arg)
 			done = look_at(port, skb, fn, arg, &result);
 			skb_wipe(skb);
 		}
-		err = discard_answer(port);
-		if (err < 0)
-			return err;
+		if (discard_answer(port) < 0)
+			return -ENOMSG;
 	}
 	return result;
 }
@@ -175,7 +174,8 @@ static int take_answers(struct qkd_port *port, qkd_port_fn fn, void *arg)
  * @arg: for @fn
  *
  * Process context without locks, may sleep.
- * Return: what the acknowledgment says, or the end of the dump; or what netlink said.
+ * Return: what the acknowledgment says, or the end of the dump; -ENOMSG if neither came:
+ * what was asked for may have been done; or what netlink said, and it has not.
  */
 int qkd_port_run(struct qkd_port *port, struct sk_buff *skb, qkd_port_fn fn, void *arg)
 {
@@ -235,7 +235,8 @@ static int listen_for_answers(struct qkd_port *port)
 	struct sockaddr_nl addr = { .nl_family = AF_NETLINK };
 	int err;
 
-	err = kernel_bind(port->sock, (QKD_BIND_ADDR *)&addr, sizeof(addr));
+	/* to the kernel, so that nobody else can fill it; that binds it, too */
+	err = kernel_connect(port->sock, (QKD_SOCKADDR *)&addr, sizeof(addr), 0);
 	if (err)
 		return err;
 	err = kernel_getsockname(port->sock, (struct sockaddr *)&addr);

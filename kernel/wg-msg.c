@@ -146,7 +146,8 @@ static int run_secret(struct qkd_port *port, struct sk_buff *skb, int err)
  * peer: ask.
  *
  * Process context without locks, may sleep.
- * Return: 0; -ENODEV there is no such device, -ENOMEM, or what WireGuard said.
+ * Return: 0; -ENODEV there is no such device, -ENOMEM, or what WireGuard said; -ENOMSG if
+ * it said nothing: the peer may have the key.
  */
 int qkd_wg_give(struct qkd_port *port, const struct qkd_wg_name *name,
 		const u8 key[QKD_WG_KEY])

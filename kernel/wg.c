@@ -154,19 +154,23 @@ static int ask_for_peer(struct qkd_wg *wg, struct qkd_port *port,
 
 /*
  * Gives WireGuard a key. It does not tell then whether it has the peer. If it does not
- * tell when asked, either, the peer may have a key that counts as burnt: it blocks.
+ * tell when asked, either, or did not answer at all, the peer may have a key that counts
+ * as burnt: it blocks.
  */
 static int use_key(struct qkd_wg *wg, struct qkd_port *port, struct qkd_wg_key *key,
 		   bool shake, struct qkd_wg_device *device, const char **why)
 {
 	int err = qkd_wg_give(port, &wg->name, key->bytes);
 
-	if (err) {
+	if (err && err != -ENOMSG) {
 		*why = "WireGuard refused the key";
 		return err;
 	}
-	err = ask_for_peer(wg, port, device, why);
-	if (err && device->has_keys && !device->has_peer)
+	if (err)
+		*why = "WireGuard does not answer";
+	else
+		err = ask_for_peer(wg, port, device, why);
+	if (err == -ENODEV && device->has_keys && !device->has_peer)
 		return err;
 	mutex_lock(&wg_bindings.lock);
 	wg->there = true;

@@ -14,6 +14,7 @@ import signal
 import socket
 import struct
 import subprocess
+import threading
 import time
 
 from macsec_lib import ALICE, BOB, SITES, generation, run as command
@@ -352,6 +353,39 @@ def test_refused():
     return f'{seen[True]} keys spent, {seen[False]} not taken, {seen[None]} in time'
 
 
+def intrude(stop, seen):
+    """As bob's root, sends to the module's sockets while they are there: those of no
+    protocol that is in use."""
+    with inside('bob'), socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 16) as sock:
+        while not stop.is_set():
+            with open('/proc/thread-self/net/netlink', encoding='ascii') as file:
+                ports = [int(words[2]) for words in map(str.split, file) if words[1] == '1']
+            for port in ports:
+                try:
+                    sock.sendto(struct.pack('=IHHII', 16, genl.NLMSG_ERROR, 0, 0, 0), (port, 0))
+                    seen['taken'] += 1
+                except ConnectionRefusedError:
+                    seen['refused'] += 1
+
+
+def test_answers():
+    """the module's socket takes answers of the kernel alone, also from root"""
+    seen = {'taken': 0, 'refused': 0}
+    stop = threading.Event()
+    with devices():
+        thread = threading.Thread(target=intrude, args=(stop, seen))
+        thread.start()
+        try:
+            with slow_rtnl():
+                until(lambda: TUNNELS[0].by_hand() and seen['refused'] + seen['taken'] > 20,
+                      'the sockets are seen')
+        finally:
+            stop.set()
+            thread.join()
+    equal(seen['taken'], 0, 'messages taken')
+    return f"{seen['refused']} refused"
+
+
 if __name__ == '__main__':
     make_keys(KEYS, (('alice', 'wg0'), ('bob', 'wg0'), ('bob', 'wg1')))
-    run_between_sites([test_by_hand, test_refused, test_daemons])
+    run_between_sites([test_by_hand, test_refused, test_answers, test_daemons])
