@@ -513,7 +513,7 @@ traffic()
 	ip route add 10.9.0.0/16 dev d0 &&
 	ip xfrm policy add dst 10.9.0.0/16 dir out tmpl src 192.0.2.1 dst 192.0.2.9 \
 		proto esp reqid 7 mode tunnel || return
-	ping -q -c 6 -i 0.3 -w 2 10.9.0.1
+	ping -q -c 6 -i 0.3 -W 1 10.9.0.1
 	json 'd[0]["packets"] >= 6' qkd -j -s esp show spi 0x2001
 }
 

@@ -55,7 +55,7 @@ def main():
             send(alice, data, rng, (theirs, 7))
             flying[at] = data
             at += 1
-        ready, _, _ = select.select([alice, bob], [], [], 2)
+        ready, _, _ = select.select([alice, bob], [], [], 2 if lossy else 20)
         if not ready:
             if not lossy:
                 sys.exit(f'no answer to {sorted(len(d) for d in flying.values())} bytes')

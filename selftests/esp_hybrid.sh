@@ -103,9 +103,9 @@ wrong_secret()
 	addresses 4 tunnel
 	alice=$(secret 1)
 	# shellcheck disable=SC2086
-	sa_add alice out $SPI_A2B $A $B tunnel $alice &&
-		sa_add bob in $SPI_A2B $A $B tunnel secret-file "$OUT/wrong" secret-number 1 \
-			replay-window 64 || return
+	sa_add alice out $SPI_A2B $A $B tunnel $PARK $alice &&
+		sa_add bob in $SPI_A2B $A $B tunnel $PARK secret-file "$OUT/wrong" \
+			secret-number 1 replay-window 64 || return
 	policies alice tunnel $A $B $IN_A $IN_B
 	policies bob tunnel $B $A $IN_B $IN_A
 	strangers icv

@@ -453,7 +453,7 @@ def cpus(count, mine, theirs):
     while True:
         # When all have come: those that come twice.
         rest = any(len(s) != count * ncpu for s in got.values())
-        ready, _, _ = select.select(list(socks.values()), [], [], 2 if rest else 0.5)
+        ready, _, _ = select.select(list(socks.values()), [], [], 20 if rest else 0.5)
         if not ready:
             break
         for name, sock in socks.items():

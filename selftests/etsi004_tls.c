@@ -24,6 +24,10 @@
 #pragma GCC diagnostic ignored "-Wclobbered"
 #include "kselftest_harness.h"
 
+/* An emulated machine that shares its host may take its time. */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT 300
+
 /* An application and its connection. */
 struct app {
 	struct etsi004 kme;

@@ -18,6 +18,10 @@
 #pragma GCC diagnostic ignored "-Wclobbered"
 #include "kselftest_harness.h"
 
+/* An emulated machine that shares its host may take its time. */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT 300
+
 /* From the standard. */
 #define ID "bc490419-7d60-487f-adc1-4ddcc177c139"
 #define KEY "wHHVxRwDJs3/bXd38GHP3oe4svTuRpZS0yCC7x4Ly+s="

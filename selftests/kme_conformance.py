@@ -549,7 +549,7 @@ def test_new_link():
 
 def test_quota():
     """quotas: of keys in a call, and in a time; those of one SAE are not another's"""
-    kme_a.configure(sections('a', 'max-number = 5\nquota = 20\nquota-time = 20s'))
+    kme_a.configure(sections('a', 'max-number = 5\nquota = 20\nquota-time = 60s'))
     kme_a.reload()
     refusal(a1.enc('b1', number=6), 400, 'number shall be 5 at most (max_key_per_request)')
     equal(a1.status('b1').body['max_key_per_request'], 5)
@@ -661,6 +661,9 @@ def test_slow():
 
 def test_connections():
     """more connections from an address than there may be are refused, and counted"""
+    kme_a.stop()
+    kme_a.configure(sections('a', more='connections-per-address = 8'))
+    kme_a.start()
     a1.close()
     made = []
     try:

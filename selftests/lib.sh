@@ -119,10 +119,11 @@ scaled()
 PATIENCE=1
 [ ! -e /sys/kernel/debug/kmemleak ] || PATIENCE=4
 
-# wait_for SECONDS COMMAND...: until the command succeeds.
+# wait_for SECONDS COMMAND...: until the command succeeds; three times as long, as
+# machines differ.
 wait_for()
 {
-	local end=$((SECONDS + $1 * PATIENCE))
+	local end=$((SECONDS + 3 * $1 * PATIENCE))
 	shift
 
 	until "$@" >/dev/null 2>&1; do

@@ -134,12 +134,12 @@ def run_dry():
         return [DAEMONS[site].said('no next SAK: not enough key') for site in SITES]
 
     listener = ALICE.listen()
-    with daemons(SUITE, rekey_time='100ms', max_time='6s'):
+    with daemons(SUITE, rekey_time='100ms', max_time='15s'):
         with flowing():
             until(lambda: all(dry()), 'no key', 120)
         if not both_send() or not arrives(ALICE):
             raise AssertionError('blocked at once')
-        until(lambda: not any(current(site) for site in SITES), 'the SAs go', 30)
+        until(lambda: not any(current(site) for site in SITES), 'the SAs go', 60)
         equal([arrives(site) for site in SITES], [0, 0], 'frames under no SAK')
         why = {e.get('message') for e in listener.events() if e['type'] == 'macsec-sa-del'}
         equal('its time is over' in why, True, why)

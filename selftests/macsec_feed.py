@@ -284,7 +284,7 @@ def says(site, text, *words):
 def test_time():
     """an SA's time is over: it goes, and the device blocks"""
     listener = ALICE.listen()
-    with devices('gcm-aes-xpn-128', max_time=6000):
+    with devices('gcm-aes-xpn-128', max_time=12000):
         for site in SITES:
             connect(site, 0)
         ping(ALICE, 2)
@@ -454,7 +454,7 @@ def test_link_goes():
 
 def test_generation():
     """the generation ends: SAs go on until their time is over, but there are no new ones"""
-    with devices('gcm-aes-128', max_time=8000):
+    with devices('gcm-aes-128', max_time=16000):
         for site in SITES:
             connect(site, 0)
         ALICE.qkd('link', 'set', 'qkd0', 'down')

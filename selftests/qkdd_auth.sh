@@ -127,7 +127,7 @@ server_is()
 		link_section bob
 	} >/run/qkd/bob.conf
 	daemon_up bob
-	sleep 1
+	wait_for 20 said bob "listening on"
 	reload alice
 	wait_for 10 complained
 	daemon_down TERM bob

@@ -21,6 +21,10 @@
 #pragma GCC diagnostic ignored "-Wclobbered"
 #include "kselftest_harness.h"
 
+/* An emulated machine that shares its host may take its time. */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT 300
+
 static const struct skip_request new_key = { .call = SKIP_NEW_KEY,
 					     .size = 256 };
 

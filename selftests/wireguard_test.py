@@ -495,7 +495,7 @@ def test_max_time():
     """max-time is over and there is no other key: the peer blocks, says why, and can come back"""
     with devices():
         listener = ALICE.listen()
-        ident = by_hand(**{'max-time': f'{5 * PATIENCE}s'})
+        ident = by_hand(**{'max-time': f'{15 * PATIENCE}s'})
         until(lambda: passes() and confirmed(), 'a handshake')
         until(lambda: all(shown(site)['state'] == 'blocked' for site in SITES), 'both block')
         equal(shown(ALICE)['message'], 'its time is over')
