@@ -457,6 +457,11 @@ struct qkd_xpn {
 	u8 ssci[4];
 };
 
+/* HMAC-SHA-256 goes 2.2 KiB deep, with an interrupt at its bottom. */
+#define QKD_STACK_CRYPTO	3
+
+void qkd_wipe_stack(u32 kib);
+
 int qkd_kdf_init(void);
 void qkd_kdf_exit(void);
 struct crypto_shash *qkd_prf_new(const u8 *key, u32 len);

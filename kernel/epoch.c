@@ -108,6 +108,7 @@ int qkd_epoch_set(struct qkd_epoch *ep, const u8 key[AES_KEY])
 
 	lockdep_assert_held(&ep->aes->mutex);
 	err = crypto_aead_setkey(ep->tfm, key, AES_KEY);
+	qkd_wipe_stack(QKD_STACK_CRYPTO);
 	if (err) {
 		qkd_epoch_void(ep);
 		return err;

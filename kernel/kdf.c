@@ -27,10 +27,13 @@ static const u8 qkd_zeros[32];
 struct crypto_shash *qkd_prf_new(const u8 *key, u32 len)
 {
 	struct crypto_shash *tfm = crypto_alloc_shash("hmac(sha256)", 0, 0);
+	int err;
 
 	if (IS_ERR(tfm))
 		return NULL;
-	if (crypto_shash_setkey(tfm, key, len)) {
+	err = crypto_shash_setkey(tfm, key, len);
+	qkd_wipe_stack(QKD_STACK_CRYPTO);
+	if (err) {
 		crypto_free_shash(tfm);
 		return NULL;
 	}
@@ -158,6 +161,7 @@ int qkd_kdf_key(const struct qkd_slice *sl, const struct qkd_key_context *ctx,
 	memzero_explicit(unit, sizeof(unit));
 	memzero_explicit(prk, sizeof(prk));
 	memzero_explicit(out, sizeof(out));
+	qkd_wipe_stack(QKD_STACK_CRYPTO);
 	if (err)
 		memzero_explicit(key, size);
 	return err;
@@ -239,6 +243,7 @@ int qkd_kdf_epoch(const struct qkd_slice *sl, const struct qkd_key_context *ctx,
 	memzero_explicit(unit, sizeof(unit));
 	memzero_explicit(prk, sizeof(prk));
 	memzero_explicit(out, sizeof(out));
+	qkd_wipe_stack(QKD_STACK_CRYPTO);
 	return err;
 }
 
@@ -282,6 +287,7 @@ int qkd_kdf_xpn(const struct qkd_slice *sl, const struct qkd_key_context *ctx,
 	memzero_explicit(prk, sizeof(prk));
 	memzero_explicit(salt, sizeof(salt));
 	memzero_explicit(ssci, sizeof(ssci));
+	qkd_wipe_stack(QKD_STACK_CRYPTO);
 	return err;
 }
 
@@ -314,6 +320,7 @@ int qkd_kdf_epoch_tag(const struct qkd_segment *seg, __be32 spi, u64 offset, u8 
 	err = crypto_shash_tfm_digest(seg->prf, (u8 *)&msg, sizeof(msg), out);
 	*tag = out[0];
 	memzero_explicit(out, sizeof(out));
+	qkd_wipe_stack(QKD_STACK_CRYPTO);
 	return err;
 }
 
@@ -348,6 +355,7 @@ int qkd_kdf_id_tag(const struct qkd_segment *seg, const u8 id[QKD_KEY_ID_LEN],
 				      offsetof(typeof(msg), data) + ctx->len, out);
 	memcpy(tag, out, 5);
 	memzero_explicit(out, sizeof(out));
+	qkd_wipe_stack(QKD_STACK_CRYPTO);
 	return err;
 }
 
@@ -382,6 +390,7 @@ int qkd_kdf_confirm(const struct qkd_segment *seg, u8 r[16])
 		memcpy(r, out, 16);
 	memzero_explicit(prk, sizeof(prk));
 	memzero_explicit(out, sizeof(out));
+	qkd_wipe_stack(QKD_STACK_CRYPTO);
 	return err;
 }
 

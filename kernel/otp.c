@@ -177,6 +177,7 @@ static int otp_seal(const struct qkd_sa *sa, struct aead_request *req,
 out:
 	memzero_explicit(&mac, sizeof(mac));
 	memzero_explicit(key, sizeof(key));
+	qkd_wipe_stack(1);
 	return err;
 }
 
@@ -255,6 +256,7 @@ out:
 	memzero_explicit(&mac, sizeof(mac));
 	memzero_explicit(key, sizeof(key));
 	memzero_explicit(want, sizeof(want));
+	qkd_wipe_stack(1);
 	return err;
 }
 
@@ -292,6 +294,7 @@ static int otp_open(const struct qkd_sa *sa, struct aead_request *req,
 		err = wiped;
 	if (err)
 		otp_walk(&text, req, req->dst, len, otp_wipe);
+	qkd_wipe_stack(1);
 	return err;
 }
 
