@@ -6,6 +6,7 @@
  */
 #include <malloc.h>
 
+#include "qkd-link/amplify.h"
 #include "link_ends.h"
 #include "link_wrap.h"
 #include "scaled.h"
@@ -154,6 +155,37 @@ static bool same_key(const struct end end[2])
 	       !bits_distance(&end[0].key, &end[1].key);
 }
 
+/* Under a seed that is drawn for the block, as Alice does; an error is no hash. */
+static bool same_hash(const struct end end[2])
+{
+	uint8_t seed[VERIFY_SEED], hash[2][VERIFY_TAG];
+	size_t i;
+
+	for (i = 0; i < sizeof(seed); i++)
+		seed[i] = draw() >> 56;
+	if (verify_hash(&end[0].key, seed, hash[0]) ||
+	    verify_hash(&end[1].key, seed, hash[1]))
+		abort();
+	return !memcmp(hash[0], hash[1], sizeof(hash[0]));
+}
+
+/* A block passes verification if its keys are equal, and only then; with one more bit
+ * changed, wherever it is, the other way round.
+ */
+static bool verified_if_equal(struct end end[2])
+{
+	bool good = same_hash(end) == same_key(end);
+	size_t place;
+
+	if (!end[1].key.count)
+		return good;
+	place = draw() % end[1].key.count;
+	bits_flip(&end[1].key, place);
+	good &= same_hash(end) == same_key(end);
+	bits_flip(&end[1].key, place);
+	return good;
+}
+
 static const double qbers[] = { 0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.1 };
 
 #define QBERS (sizeof(qbers) / sizeof(qbers[0]))
@@ -200,7 +232,7 @@ static bool one_block(enum recon recon, double qber, struct sum *sum)
 	good = !end[0].err && !end[1].err && same_result(end) &&
 	       end[0].key.count == end[1].key.count &&
 	       taps[0].messages + taps[1].messages == end[0].result.messages &&
-	       leaks_what_was_told(&end[0]);
+	       leaks_what_was_told(&end[0]) && verified_if_equal(end);
 	sum->bits += BLOCK_BITS;
 	sum->left += end[0].key.count;
 	sum->errors += errors;
@@ -265,7 +297,8 @@ static bool odd_case(enum recon recon, size_t count, double qber, double expect)
 
 	make_keys(end, count, qber);
 	run_tapped(end);
-	good = !end[0].err && !end[1].err && same_result(end) && same_key(end);
+	good = !end[0].err && !end[1].err && same_result(end) &&
+	       same_key(end) && verified_if_equal(end);
 	/* If every frame is told, so is every bit, and no more than that. */
 	if (!end[0].key.count && end[0].result.leaked != count)
 		good = false;
