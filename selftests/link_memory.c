@@ -6,7 +6,6 @@
  * pieces of it. All that this process can write to is searched, so that also
  * what was freed is.
  */
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "qkd-link/amplify.h"
@@ -154,48 +153,17 @@ static bool is_in_memory(uint64_t masked)
 
 /* ---- Two ends ---- */
 
-struct end {
-	struct settings settings;
-	struct stats stats;
-	int err;
-};
-
-static void *run_end(void *data)
-{
-	struct end *end = data;
-
-	end->err = link_run(&end->settings, &end->stats);
-	return NULL;
-}
-
 /* Blocks that become key, and nothing of them is left. */
 static bool leaves_nothing(const char *preset, enum recon recon,
 			   const char *block, const char *const *figures)
 {
-	static struct end ends[2];
-	pthread_t thread[2];
-	bool good = true;
+	static struct pair_end ends[2];
 	size_t i, what;
+	bool good;
 
 	memset(count, 0, sizeof(count));
-	link_stop = 0;
-	write_keys(BOOT_MOST);
-	for (i = 0; i < 2; i++) {
-		struct settings *settings = &ends[i].settings;
-
-		set_end(settings, i, BLOCKS, block, preset, figures);
-		settings->recon = recon;
-		if (stats_init(&ends[i].stats, &settings->model, i, "memory",
-			       recon) ||
-		    pthread_create(&thread[i], NULL, run_end, &ends[i]))
-			err(1, "thread");
-	}
-	for (i = 0; i < 2; i++)
-		pthread_join(thread[i], NULL);
-	for (i = 0; i < 2; i++) {
-		good &= !ends[i].err && ends[i].stats.key_bits;
-		stats_end(&ends[i].stats);
-	}
+	good = run_pair(ends, recon, block, BLOCKS, preset, figures) &&
+	       ends[0].stats.key_bits && ends[1].stats.key_bits;
 	if (!good)
 		printf("# no key\n");
 	for (what = 0; what < WHATS; what++) {

@@ -5,6 +5,7 @@
 
 #include <err.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,6 +108,53 @@ static inline bool both_end(const pid_t pid[2], int status)
 	       WEXITSTATUS(got[1]));
 	return WIFEXITED(got[0]) && WEXITSTATUS(got[0]) == status &&
 	       WIFEXITED(got[1]) && WEXITSTATUS(got[1]) == status;
+}
+
+/**
+ * struct pair_end - an end that is a thread
+ * @err: what link_run() came to
+ */
+struct pair_end {
+	struct settings settings;
+	struct stats stats;
+	int err;
+};
+
+static inline void *run_pair_end(void *data)
+{
+	struct pair_end *end = data;
+
+	end->err = link_run(&end->settings, &end->stats);
+	return NULL;
+}
+
+/* Both of them, Bob is @ends[0]; false if one came to an error. The caller reads what is in
+ * their stats, of which only the locks are gone.
+ */
+static inline bool run_pair(struct pair_end ends[2], enum recon recon,
+			    const char *block, uint64_t blocks,
+			    const char *preset, const char *const *figures)
+{
+	pthread_t thread[2];
+	int i;
+
+	link_stop = 0;
+	write_keys(BOOT_MOST);
+	for (i = 0; i < 2; i++) {
+		struct settings *settings = &ends[i].settings;
+
+		set_end(settings, i, blocks, block, preset, figures);
+		settings->recon = recon;
+		if (stats_init(&ends[i].stats, &settings->model, i, "pair",
+			       recon) ||
+		    pthread_create(&thread[i], NULL, run_pair_end, &ends[i]))
+			err(1, "thread");
+	}
+	for (i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+	for (i = 0; i < 2; i++)
+		stats_end(&ends[i].stats);
+	return !ends[0].err && !ends[1].err;
 }
 
 struct pair_case {

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# Privacy amplification that is too weak at one end is caught by the other one's accounts.
+# Privacy amplification that is too weak at one end is caught by the other one's accounts,
+# and a key that is wrong at one end by verification.
 # host
 # timeout: 300
 
