@@ -10,8 +10,16 @@
 
 #include <qkd-link/amplify.h>
 
+#include "scaled.h"
+
 #pragma GCC diagnostic ignored "-Wsign-compare"
 #include "kselftest_harness.h"
+
+/* Of a test that takes seconds at full scale, on a slow machine. */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT 600
+
+#define LARGE 100000007 /* bits, at full scale */
 
 static int draw(struct bits *bits, size_t count)
 {
@@ -143,6 +151,21 @@ TEST(any_key_of_a_block)
 		fill(&key, patterns[i]);
 		EXPECT_EQ(0, compare_some(&key, &seed, out_bits));
 	}
+	bits_free(&key);
+	bits_free(&seed);
+}
+
+/* 10^8 bits at full scale. Sums are largest where all of the key are ones. */
+TEST(any_key_of_the_largest_block)
+{
+	size_t in = scaled(LARGE), out_bits = 3 * in / 8;
+	struct bits key, seed;
+
+	ASSERT_EQ(0, draw(&key, in));
+	ASSERT_EQ(0, draw(&seed, amplify_seed_bits(in, out_bits)));
+	EXPECT_EQ(0, compare_some(&key, &seed, out_bits));
+	fill(&key, ~UINT64_C(0));
+	EXPECT_EQ(0, compare_some(&key, &seed, out_bits));
 	bits_free(&key);
 	bits_free(&seed);
 }
