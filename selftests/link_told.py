@@ -12,7 +12,7 @@ from math import floor
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'ref'))
 
-from ktap import equal, run                                 # noqa: E402
+from ktap import equal, run, scaled                          # noqa: E402
 from qkd_rate import lim                                    # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -20,12 +20,13 @@ SEED = 32               # bytes that Cascade begins with: they say nothing of th
 HASH = 128              # bits
 SMALL = ['100000', '2']
 FRAMES = ['450000', '1']
+LARGE = [str(scaled(10_000_000, 100_000)), '1']
 
 
 def ends(*arguments):
     """What each end prints: a list of its blocks, each {word: [numbers of each line]}."""
     done = subprocess.run([f'{HERE}/link_told', *arguments], stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, text=True, check=True, timeout=200)
+                          stdout=subprocess.PIPE, text=True, check=True)
     blocks = {'alice': [], 'bob': []}
     for line in done.stdout.splitlines():
         end, word, *numbers = line.split()
@@ -122,6 +123,11 @@ def test_failed():
     return check('ldpc', *FRAMES, 'failing')
 
 
+def test_large():
+    """Cascade and LDPC: a large block"""
+    return check('cascade', *LARGE) + '; ' + check('ldpc', *LARGE)
+
+
 def finds(*arguments):
     """Two ends that count alike, and wrong."""
     try:
@@ -144,4 +150,4 @@ def test_hash():
 
 
 if __name__ == '__main__':
-    run([test_cascade, test_ldpc, test_failed, test_nothing, test_hash])
+    run([test_cascade, test_ldpc, test_failed, test_large, test_nothing, test_hash])
