@@ -25,6 +25,16 @@ def sample():
                      for stream in (ALICE.pad_stream, ALICE.key_stream))
 
 
+def check_rate(begun):
+    """The kernel is told what came into the streams in the time that took, not in the link's."""
+    fed = 8 * sum(stat['supplied'] for stat in ALICE.stats().values())
+    took = time.monotonic() - begun
+    told = ALICE.json('link', 'show', 'qkd0')[0]['skr']
+    if not 0.5 < told * took / fed < 2:
+        raise AssertionError(f'{told} bit/s, but {fed} bits in {took:.0f} s')
+    return f'{told} bit/s told, {fed} bits in {took:.0f} s'
+
+
 def small_pings(count):
     """How many came back; they take little pad."""
     said = ALICE.exec('ping', '-q', '-n', '-c', count, '-i', '0.2', '-s', 8, '-W', 5, BOB.inner,
@@ -51,17 +61,20 @@ def test_passes():
     """three passes: each brings key, the gaps none, and the pool carries the tunnel through them"""
     links_up(capacity='16K', low='512')
     bootstrap()
+    begun = time.monotonic()
     for optics in OPTICS.values():
         optics.start(*MODEL, options=('--pace', str(PACE), '--metrics', optics.metrics))
     tunnel_up()
-    levels, had = [], 0
+    levels, had, rate = [], 0, ''
     for _ in range(PASSES):
         had = wait_for('a pass brings key', lambda seen, size, had=had: seen and size > had)
         until(lambda: small_pings(1) == 1, 'the key is confirmed', 30)
         wait_for('the gap', lambda seen, size: not seen)
+        # while rates are still those of all blocks
+        rate = rate or check_rate(begun)
         equal(small_pings(5), 5, 'answers in the gap')
         levels.append(had)
-    return f'{levels} bytes'
+    return f'{levels} bytes; {rate}'
 
 
 def test_whole():

@@ -64,6 +64,7 @@ static void load_block(size_t i, const json_t *from)
 	struct block_stat block = {
 		.number = i,
 		.time = number(from, "time"),
+		.wall = number(from, "wall"),
 		.pulses = number(from, "pulses"),
 		.sifted = number(from, "sifted"),
 		.leaked = number(from, "leaked"),

@@ -43,21 +43,21 @@ STATE = {'preset': 'bb84-fibre-50km', 'link_name': 'qkd0', 'alice': True,
          'tamper': 0, 'tamper_fraction': 0, 'alarm': None, 'auth_send': 65536,
          'auth_receive': 32768, 'auth_used': 12345, 'auth_low': 4096, 'auth_bad': 0,
          'level': [1 << 20, 1 << 18, 0, 12345], 'capacity': [1 << 24, 1 << 22] * 2,
-         'blocks': [BLOCK | {'time': 10.0 * i + 10} for i in range(12)]}
+         'blocks': [BLOCK | {'time': 10.0 * i + 10, 'wall': 5.0 * i + 5} for i in range(12)]}
 ATTACKED = STATE | {
     'alice': False, 'attack': 1, 'fraction': 0.25, 'tamper': 1, 'tamper_fraction': 0.5,
     'alarm': 'QBER above the threshold', 'auth_bad': 7, 'auth_send': 100,
-    'blocks': [BLOCK | {'time': 10.0 * i + 10} |
+    'blocks': [BLOCK | {'time': 10.0 * i + 10, 'wall': 5.0 * i + 5} |
                ({'why': 'QBER', 'qber': 0.25, 'bits': 0, 'key': 0} if i % 3 else {})
                for i in range(12)]}
 EMPTY = STATE | {'blocks': [], 'clock': 0, 'wall': 0, 'capacity': [0] * 4, 'level': [0] * 4,
                  'transmittance': 0}
 NASTY = ATTACKED | {
     'link_name': HOSTILE[:15], 'model_name': HOSTILE[:31], 'alarm': HOSTILE,
-    'blocks': [BLOCK | {'time': 10.0, 'why': HOSTILE, 'proof': HOSTILE}]}
+    'blocks': [BLOCK | {'time': 10.0, 'wall': 5.0, 'why': HOSTILE, 'proof': HOSTILE}]}
 # More blocks than are remembered, and more reasons than are counted.
-LONG = STATE | {'clock': 50_000, 'blocks': [
-    BLOCK | {'time': 10.0 * i + 10} | ({'why': f'reason {i % 20}'} if i % 7 == 0 else {})
+LONG = STATE | {'clock': 50_000, 'wall': 640, 'blocks': [
+    BLOCK | {'time': 10.0 * i + 10, 'wall': 0.125 * i + 0.125} | ({'why': f'reason {i % 20}'} if i % 7 == 0 else {})
     for i in range(HISTORY + 904)]}
 
 work = tempfile.TemporaryDirectory(prefix='link_watch.')
@@ -173,11 +173,20 @@ def parse_metrics(text):
     return families
 
 
-def rate(state, of):
+def rate(state, of, clock='clock', time_of='time'):
     """Over the last blocks and the time since."""
     blocks = state['blocks']
-    since = blocks[-RECENT - 1]['time'] if len(blocks) > RECENT else 0
-    return sum(map(of, blocks[-RECENT:])) / (state['clock'] - since)
+    since = blocks[-RECENT - 1][time_of] if len(blocks) > RECENT else 0
+    return sum(map(of, blocks[-RECENT:])) / (state[clock] - since)
+
+
+def fed_rate(state):
+    """By the wall's clock, which the link's own is faster or slower than."""
+    return rate(state, fed, 'wall', 'wall')
+
+
+def fed(block):
+    return 8 * block['key']
 
 
 def secret(block):
@@ -218,6 +227,8 @@ def wanted(state, **names):
         ('secret_bits_total',): sum(map(secret, blocks)),
         ('sifted_key_rate_bits_per_second',): rate(state, lambda block: block['sifted']),
         ('secret_key_rate_bits_per_second',): rate(state, secret),
+        ('fed_bits_total',): sum(map(fed, blocks)),
+        ('fed_key_rate_bits_per_second',): fed_rate(state),
         ('blocks_total', ('result', 'ok'), ('reason', '')): len(kept(state)),
         ('block_reconciliation_efficiency_ratio',): blocks[-1]['f'],
         ('block_secrecy_epsilon',): blocks[-1]['eps_sec'],
@@ -405,7 +416,8 @@ def test_draw_says():
         equal(word in head, True, f'{word} in {head}')
     want = {'time': '0:02:00 of the link in 0:01:01', 'alarm': 'none', 'stage': '[reconcile 40 %]',
             'sifted': f'{rate(STATE, lambda block: block["sifted"]) / 1e3:.2f} kbit/s, in all 12 Mbit',
-            'secret': f'{rate(STATE, secret) / 1e3:.2f} kbit/s', 'QBER': ' 1.23 %',
+            'secret': f'{rate(STATE, secret) / 1e3:.2f} kbit/s',
+            'fed': f'{fed_rate(STATE) / 1e3:.2f} kbit/s by the wall, in all 3.93 Mbit', 'QBER': ' 1.23 %',
             'channel': '10.00 dB, background 2.0e-06', 'scenario': 'none',
             'blocks': '12 kept, 0 dropped, the last one: 331072 bit, f 1.250',
             'tags': '64 KiB out, 32 KiB in, low mark 4 KiB, 0 bad', 'a2b-pad': '1 MiB of 16 MiB',
@@ -637,6 +649,8 @@ def check_totals(tables, state):
             'Told about it': sum(block['leaked'] for block in blocks),
             'Secret key': sum(map(secret, blocks)),
             'Secret key rate, mean': sum(map(secret, blocks)) / state['clock'],
+            'Key that was fed': sum(map(fed, blocks)),
+            'Key that was fed by time that took': sum(map(fed, blocks)) / state['wall'],
             'QBER, last': 100 * blocks[-1]['qber'],
             'Key of tags, used': state['auth_used'], 'Bad messages': state['auth_bad']}
     for name, value in want.items():

@@ -638,6 +638,7 @@ int block_run(struct end *end)
 	if (block.stat.why)
 		block.stat.secret.bits = 0;
 	block.stat.time = end->pace.time;
+	block.stat.wall = wall() - end->pace.begun;
 	if (end->emitter)
 		emitter_drop(end->emitter);
 	if (end->receiver)

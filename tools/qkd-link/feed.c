@@ -254,11 +254,11 @@ void feed_levels(const struct feed *feed, struct stats *stats)
 	}
 }
 
-void feed_report(struct feed *feed, double qber, double skr, bool alarm)
+void feed_report(struct feed *feed, double qber, double rate, bool alarm)
 {
 	uint32_t qber_millionths = qber * 1e6;
 	uint32_t flags = alarm ? QKD_REPORT_ALARM : 0;
-	uint64_t bits = skr;
+	uint64_t bits = rate;
 	int err;
 
 	if (feed->node < 0 ||

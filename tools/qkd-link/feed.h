@@ -26,8 +26,8 @@ void feed_levels(const struct feed *feed, struct stats *stats);
  * is none. An error is of the connection. @key is the caller's to wipe. */
 int feed_key(struct feed *feed, struct talk *talk, const uint8_t *key,
 	     size_t size, uint64_t *fed, const char **why);
-/* To the kernel, for who looks at the link: QBER (0..1), secret bits per second, and whether
- * the QBER is more than the protocol can bear. */
-void feed_report(struct feed *feed, double qber, double skr, bool alarm);
+/* To the kernel, for who looks at the link: QBER (0..1), bits of key that come into streams
+ * per second, and whether the QBER is more than the protocol can bear. */
+void feed_report(struct feed *feed, double qber, double rate, bool alarm);
 
 #endif

@@ -125,10 +125,14 @@ static void print_bits(struct page *page)
 		"Told about keys in reconciliation and verification.");
 	counter(page, "secret_bits_total", copy->key_bits,
 		"Secret key, of the blocks that were kept.");
+	counter(page, "fed_bits_total", copy->fed_bits,
+		"Secret key that went into the link's streams.");
 	gauge(page, "sifted_key_rate_bits_per_second", copy->sifted_rate,
 	      "Sifted key by the link's clock, over the last blocks.");
 	gauge(page, "secret_key_rate_bits_per_second", copy->skr,
 	      "Secret key by the link's clock, over the last blocks.");
+	gauge(page, "fed_key_rate_bits_per_second", copy->fed_rate,
+	      "Key that went into streams by the wall's clock, likewise.");
 }
 
 static void print_blocks(struct page *page)

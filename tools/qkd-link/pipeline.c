@@ -87,12 +87,16 @@ void end_scene(struct end *end)
 	pthread_mutex_unlock(&end->stats->lock);
 }
 
-/* To the kernel. The rate falls while nothing comes. */
+/* To the kernel, which plans by it how fast key may be spent: so it is what came into the
+ * streams, by the wall's clock, whatever the link's own does. It falls while nothing comes. */
 static void report(struct end *end)
 {
+	pthread_mutex_lock(&end->stats->lock);
+	end->stats->wall = wall() - end->pace.begun;
+	pthread_mutex_unlock(&end->stats->lock);
 	stats_copy(end->stats, end->copy);
-	feed_report(end->feed, end->copy->qber, end->alarm ? 0 : end->copy->skr,
-		    end->alarm);
+	feed_report(end->feed, end->copy->qber,
+		    end->alarm ? 0 : end->copy->fed_rate, end->alarm);
 }
 
 static void set_alarm(struct end *end, const char *alarm)

@@ -87,6 +87,9 @@ static void put_totals(FILE *file, const struct stats *copy)
 	put_total(file, "Secret key", copy->key_bits, "bit");
 	put_total(file, "Secret key rate, mean",
 		  copy->clock > 0 ? copy->key_bits / copy->clock : 0, "bit/s");
+	put_total(file, "Key that was fed", copy->fed_bits, "bit");
+	put_total(file, "Key that was fed by time that took",
+		  copy->wall > 0 ? copy->fed_bits / copy->wall : 0, "bit/s");
 	put_total(file, "QBER, last", 100 * copy->qber, "%");
 	put_total(file, "QBER, no key above", 100 * copy->threshold, "%");
 	put_total(file, "Key of tags, used", copy->auth.used, "byte");

@@ -115,6 +115,7 @@ void stats_block(struct stats *stats, const struct block_stat *block)
 	} else {
 		stats->key_bits += block->secret.bits;
 	}
+	stats->fed_bits += 8 * block->key;
 	/* a block that was lost on its way has none */
 	if (block->measured)
 		stats->qber = block->qber;
@@ -133,24 +134,36 @@ const struct block_stat *stats_block_at(const struct stats *copy, size_t i)
 	return copy->block + (first + i) % STATS_HISTORY;
 }
 
+static double per_second(double bits, double since, double until)
+{
+	return until > since ? bits / (until - since) : 0;
+}
+
 /* Of the last blocks, and of the time since: none come while there is no light. */
 static void count_rates(struct stats *copy)
 {
 	size_t count = stats_blocks(copy), i;
 	size_t first = count > STATS_RECENT ? count - STATS_RECENT : 0;
-	double since = first ? stats_block_at(copy, first - 1)->time : 0;
-	double until = copy->clock, sifted = 0, secret = 0;
+	const struct block_stat *before =
+		first ? stats_block_at(copy, first - 1) : NULL;
+	double until = copy->clock, wall = copy->wall;
+	double sifted = 0, secret = 0, fed = 0;
 
 	for (i = first; i < count; i++) {
 		const struct block_stat *block = stats_block_at(copy, i);
 
 		sifted += block->sifted;
 		secret += block->why ? 0 : block->secret.bits;
+		fed += 8 * block->key;
 		if (block->time > until)
 			until = block->time;
+		if (block->wall > wall)
+			wall = block->wall;
 	}
-	copy->sifted_rate = until > since ? sifted / (until - since) : 0;
-	copy->skr = until > since ? secret / (until - since) : 0;
+	copy->sifted_rate =
+		per_second(sifted, before ? before->time : 0, until);
+	copy->skr = per_second(secret, before ? before->time : 0, until);
+	copy->fed_rate = per_second(fed, before ? before->wall : 0, wall);
 }
 
 void stats_copy(struct stats *stats, struct stats *copy)

@@ -36,6 +36,7 @@ enum stage {
  * struct block_stat - a block, when it is over
  * @number: of the block
  * @time: seconds of the link's own clock (pulses / rate) when it ended
+ * @wall: and by the wall's, since the link began
  * @sifted, @leaked: bits
  * @measured: there is a QBER
  * @qber: of the key basis (0..1), or of the check basis if that was too high
@@ -48,6 +49,7 @@ enum stage {
 struct block_stat {
 	uint64_t number;
 	double time;
+	double wall;
 	uint64_t pulses;
 	uint64_t sifted;
 	uint64_t leaked;
@@ -99,9 +101,12 @@ struct reason_stat {
  * @dropped: of those, without a key; @reason says why
  * @pulses, @sifted_bits, @leaked_bits: in all blocks
  * @key_bits: secret bits in all
+ * @fed_bits: of these, those that went into streams: not those that became key of the
+ *	tags, nor those that were wiped
  * @sifted_rate: bits per second of the link's clock, over the last blocks and
  *	the time since. Of stats_copy()
  * @skr: secret ones, likewise
+ * @fed_rate: bits that went into streams per second of the wall's clock, likewise
  * @qber: of the last block in which it was measured
  * @alarm: why the link is down, or NULL
  * @auth: key of the tags
@@ -130,8 +135,10 @@ struct stats {
 	uint64_t sifted_bits;
 	uint64_t leaked_bits;
 	uint64_t key_bits;
+	uint64_t fed_bits;
 	double sifted_rate;
 	double skr;
+	double fed_rate;
 	double qber;
 	const char *alarm;
 	struct talk_account auth;

@@ -179,6 +179,10 @@ static void draw_rates(struct view *view, const struct stats *copy)
 	put_bits(view, copy->skr, "bit/s");
 	put(view, PLAIN, ", in all ");
 	put_bits(view, copy->key_bits, "bit");
+	begin(view, "fed");
+	put_bits(view, copy->fed_rate, "bit/s");
+	put(view, PLAIN, " by the wall, in all ");
+	put_bits(view, copy->fed_bits, "bit");
 	begin(view, "QBER");
 	put_bar(view, copy->threshold > 0 ? copy->qber / copy->threshold : 1,
 		over ? RED : GREEN);
