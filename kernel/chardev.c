@@ -22,6 +22,9 @@
 
 #include "core.h"
 
+/* QKD_REPORT_* that are not about the QBER */
+#define REPORT_SUPPLY	(QKD_REPORT_NO_KEY | QKD_REPORT_AUTH_LOW)
+
 static dev_t qkd_chardev_first;
 static struct cdev qkd_chardev;
 static struct class *qkd_class;
@@ -411,22 +414,38 @@ static int qkd_ioctl_key(struct qkd_link *link, struct qkd_ioc_key __user *arg)
 	return err;
 }
 
-/* Sounded when it changes; the reason also after a generation that has cleared it. */
-static void sound_alarm(struct qkd_link *link, bool alarm)
+/* Of several, the one that lasts until somebody acts. */
+static u32 alarm_reason(u32 alarm)
 {
-	u32 reason = READ_ONCE(link->reason);
+	if (alarm & QKD_REPORT_AUTH_LOW)
+		return QKD_REASON_AUTH_LOW;
+	if (alarm & QKD_REPORT_ALARM)
+		return QKD_REASON_QBER;
+	return alarm ? QKD_REASON_NO_KEY : QKD_REASON_NONE;
+}
+
+/* Sounded when it changes; the reason also after a generation that has cleared it. */
+static void sound_alarm(struct qkd_link *link, u32 alarm)
+{
+	u32 reason = READ_ONCE(link->reason), now = alarm_reason(alarm), was;
 
 	lockdep_assert_held(&link->lock);
-	if (xchg(&link->alarm, alarm) != alarm) {
-		if (alarm)
-			reason = QKD_REASON_QBER;
-		else if (reason == QKD_REASON_QBER)
-			reason = QKD_REASON_NONE;
-		qkd_link_alarm(link, alarm ? QKD_EVENT_TYPE_QBER_ALARM :
-					     QKD_EVENT_TYPE_QBER_CLEAR, reason);
-	} else if (alarm && reason == QKD_REASON_NONE) {
-		WRITE_ONCE(link->reason, QKD_REASON_QBER);
+	was = xchg(&link->alarm, alarm);
+	if (was == alarm) {
+		if (reason == QKD_REASON_NONE)
+			WRITE_ONCE(link->reason, now);
+		return;
 	}
+	if (alarm || reason == alarm_reason(was))
+		reason = now;
+	if ((was ^ alarm) & QKD_REPORT_ALARM)
+		qkd_link_alarm(link, alarm & QKD_REPORT_ALARM ?
+			       QKD_EVENT_TYPE_QBER_ALARM :
+			       QKD_EVENT_TYPE_QBER_CLEAR, reason);
+	if ((was ^ alarm) & REPORT_SUPPLY)
+		qkd_link_alarm(link, alarm & REPORT_SUPPLY ?
+			       QKD_EVENT_TYPE_SUPPLY_ALARM :
+			       QKD_EVENT_TYPE_SUPPLY_CLEAR, reason);
 }
 
 static int qkd_ioctl_report(struct qkd_link *link,
@@ -437,7 +456,8 @@ static int qkd_ioctl_report(struct qkd_link *link,
 
 	if (copy_from_user(&report, arg, sizeof(report)))
 		return -EFAULT;
-	if (report.qber > 1000000 || report.flags & ~QKD_REPORT_ALARM)
+	if (report.qber > 1000000 ||
+	    report.flags & ~(QKD_REPORT_ALARM | REPORT_SUPPLY))
 		return -EINVAL;
 	/* While it is held the link has its namespace, or is marked gone. */
 	mutex_lock(&link->lock);
@@ -445,7 +465,7 @@ static int qkd_ioctl_report(struct qkd_link *link,
 		err = -ENODEV;
 	} else {
 		qkd_link_report(link, report.qber, report.skr);
-		sound_alarm(link, report.flags & QKD_REPORT_ALARM);
+		sound_alarm(link, report.flags);
 	}
 	mutex_unlock(&link->lock);
 	return err;

@@ -256,7 +256,7 @@ struct qkd_gen {
  * @mismatches: in a row; @lock
  * @qber: reported, in millionths
  * @skr: reported, in bit/s
- * @alarm: a supplier in userspace says that QBER is too high; xchg
+ * @alarm: QKD_REPORT_* of a supplier in userspace; xchg
  * @refused: counters by enum qkd_refusal
  * @ahead: slices that were ahead of supply, since the last commit
  * @age_work: wiping by age

@@ -228,7 +228,7 @@ static const struct nla_policy qkd_gen_end_nl_policy[QKD_A_GEN_REASON + 1] = {
 	[QKD_A_GEN_LINK_INDEX] = { .type = NLA_U32, },
 	[QKD_A_GEN_LINK_NAME] = { .type = NLA_NUL_STRING, .len = 15, },
 	[QKD_A_GEN_LABEL] = NLA_POLICY_FULL_RANGE(NLA_U32, &qkd_a_gen_label_range),
-	[QKD_A_GEN_REASON] = NLA_POLICY_MAX(NLA_U32, 11),
+	[QKD_A_GEN_REASON] = NLA_POLICY_MAX(NLA_U32, 13),
 };
 
 /* QKD_CMD_BLOCK_TAG - do */

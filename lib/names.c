@@ -49,6 +49,8 @@ static const char *const reason[] = {
 	[QKD_REASON_PEER] = "peer",
 	[QKD_REASON_DELETED] = "deleted",
 	[QKD_REASON_DRIVER] = "driver",
+	[QKD_REASON_NO_KEY] = "no-key",
+	[QKD_REASON_AUTH_LOW] = "auth-low",
 };
 
 static const char *const context_type[] = {
@@ -132,6 +134,8 @@ static const char *const event_type[] = {
 	[QKD_EVENT_TYPE_WG_CONFIRMED] = "wg-confirmed",
 	[QKD_EVENT_TYPE_WG_FAILED] = "wg-failed",
 	[QKD_EVENT_TYPE_WG_BLOCKED] = "wg-blocked",
+	[QKD_EVENT_TYPE_SUPPLY_ALARM] = "supply-alarm",
+	[QKD_EVENT_TYPE_SUPPLY_CLEAR] = "supply-clear",
 };
 
 static const char *const macsec_suite[] = {

@@ -1017,27 +1017,34 @@ static int on_event(const struct qkd_event *event, void *arg)
 {
 	if (!strcmp(event->link_name, user_names[ALICE]) &&
 	    (event->type == QKD_EVENT_TYPE_QBER_ALARM ||
-	     event->type == QKD_EVENT_TYPE_QBER_CLEAR))
-		*(uint32_t *)arg = event->type;
+	     event->type == QKD_EVENT_TYPE_QBER_CLEAR ||
+	     event->type == QKD_EVENT_TYPE_SUPPLY_ALARM ||
+	     event->type == QKD_EVENT_TYPE_SUPPLY_CLEAR))
+		*(struct qkd_event *)arg = *event;
 	return 0;
 }
 
-/* The last event of alice's link that is about its QBER, or 0. */
-static uint32_t qber_event(struct qkd_monitor *monitor)
+/* The last event of alice's link that is about an alarm, or all 0. */
+static struct qkd_event last_alarm(struct qkd_monitor *monitor)
 {
-	uint32_t type = 0;
+	struct qkd_event last = {};
 
 	while (short_poll(qkd_monitor_fd(monitor), POLLIN) == POLLIN)
-		if (qkd_monitor_read(monitor, on_event, &type))
+		if (qkd_monitor_read(monitor, on_event, &last))
 			break;
-	return type;
+	return last;
+}
+
+static uint32_t alarm_event(struct qkd_monitor *monitor)
+{
+	return last_alarm(monitor).type;
 }
 
 /* What a supplier measures is shown; its alarm is told once, and ends no generation. */
 TEST_F(supply, report)
 {
 	struct qkd_ref ref = qkd_by_name(user_names[ALICE]);
-	struct qkd_ioc_report wrong = { .flags = 2 };
+	struct qkd_ioc_report wrong = { .flags = 8 };
 	struct qkd_monitor *monitor;
 	struct qkd_link link;
 	int fd;
@@ -1047,14 +1054,14 @@ TEST_F(supply, report)
 	link = alice_link(self);
 	EXPECT_EQ(12345, link.qber);
 	EXPECT_EQ(6789, link.skr);
-	EXPECT_EQ(0, qber_event(monitor));
+	EXPECT_EQ(0, alarm_event(monitor));
 
 	EXPECT_EQ(0, qkd_node_report(self->fd[ALICE], 250000, 0,
 				     QKD_REPORT_ALARM));
-	EXPECT_EQ(QKD_EVENT_TYPE_QBER_ALARM, qber_event(monitor));
+	EXPECT_EQ(QKD_EVENT_TYPE_QBER_ALARM, alarm_event(monitor));
 	EXPECT_EQ(0, qkd_node_report(self->fd[ALICE], 240000, 0,
 				     QKD_REPORT_ALARM));
-	EXPECT_EQ(0, qber_event(monitor));
+	EXPECT_EQ(0, alarm_event(monitor));
 	link = alice_link(self);
 	EXPECT_EQ(QKD_REASON_QBER, link.reason);
 	EXPECT_EQ(QKD_STATE_UP, link.state);
@@ -1068,7 +1075,7 @@ TEST_F(supply, report)
 	self->fd[ALICE] = qkd_node_open(self->ctx, ref, O_WRONLY);
 	ASSERT_LE(0, self->fd[ALICE]);
 	EXPECT_EQ(0, qkd_node_report(self->fd[ALICE], 20000, 1000, 0));
-	EXPECT_EQ(QKD_EVENT_TYPE_QBER_CLEAR, qber_event(monitor));
+	EXPECT_EQ(QKD_EVENT_TYPE_QBER_CLEAR, alarm_event(monitor));
 	EXPECT_EQ(QKD_REASON_NONE, alice_link(self).reason);
 	close(self->fd[ALICE]);
 	EXPECT_EQ(0, alice_link(self).qber);
@@ -1084,6 +1091,43 @@ TEST_F(supply, report)
 		  sys_errno(ioctl(self->fd[ALICE], QKD_IOC_REPORT, &wrong)));
 	EXPECT_EQ(-EFAULT,
 		  sys_errno(ioctl(self->fd[ALICE], QKD_IOC_REPORT, 8)));
+	qkd_monitor_close(monitor);
+}
+
+/* Alarms that are not the QBER's have an event and reasons of their own. */
+TEST_F(supply, report_no_key)
+{
+	struct qkd_monitor *monitor;
+	struct qkd_event event;
+	size_t i;
+	static const struct {
+		uint32_t flags, event, reason;
+	} steps[] = {
+		{ QKD_REPORT_NO_KEY, QKD_EVENT_TYPE_SUPPLY_ALARM,
+		  QKD_REASON_NO_KEY },
+		{ QKD_REPORT_NO_KEY, 0, QKD_REASON_NO_KEY },
+		{ QKD_REPORT_AUTH_LOW, QKD_EVENT_TYPE_SUPPLY_ALARM,
+		  QKD_REASON_AUTH_LOW },
+		{ QKD_REPORT_AUTH_LOW | QKD_REPORT_ALARM,
+		  QKD_EVENT_TYPE_QBER_ALARM, QKD_REASON_AUTH_LOW },
+		{ QKD_REPORT_ALARM, QKD_EVENT_TYPE_SUPPLY_CLEAR,
+		  QKD_REASON_QBER },
+		{ QKD_REPORT_NO_KEY, QKD_EVENT_TYPE_SUPPLY_ALARM,
+		  QKD_REASON_NO_KEY },
+		{ 0, QKD_EVENT_TYPE_SUPPLY_CLEAR, QKD_REASON_NONE },
+	};
+
+	ASSERT_EQ(0, qkd_monitor_open(&monitor));
+	for (i = 0; i < ARRAY_SIZE(steps); i++) {
+		EXPECT_EQ(0, qkd_node_report(self->fd[ALICE], 20000, 0,
+					     steps[i].flags));
+		event = last_alarm(monitor);
+		EXPECT_EQ(steps[i].event, event.type);
+		if (event.type)
+			EXPECT_EQ(steps[i].reason, event.reason);
+		EXPECT_EQ(steps[i].reason, alice_link(self).reason);
+		EXPECT_EQ(QKD_STATE_UP, alice_link(self).state);
+	}
 	qkd_monitor_close(monitor);
 }
 

@@ -179,6 +179,17 @@ def test_eve():
                 raise AssertionError(end.text())
 
 
+def test_split():
+    """photons are split: no key, and the alarm is not the QBER's"""
+    with pair(a=scene('0 split 1')) as (alice, bob):
+        for end in (alice, bob):
+            until(lambda end=end: end.said('alarm: block after block has no key'), 'the alarm')
+            equal(end.said('QBER is above'), 0, 'said of the QBER')
+        again(alice, '0 off')
+        for end in (alice, bob):
+            until(lambda end=end: end.said('the alarm is over'), 'its end', 60)
+
+
 def test_tampered():
     """messages are altered or replayed: blocks are lost, and the link goes on"""
     # a length that was altered is waited for, up to a minute
@@ -718,7 +729,7 @@ def test_table():
 
 if __name__ == '__main__':
     try:
-        run([test_key, test_presets, test_eve, test_tampered, test_sifting, test_vanished,
+        run([test_key, test_presets, test_eve, test_split, test_tampered, test_sifting, test_vanished,
              test_satellite, test_pace, test_bootstrap, test_unreached, test_spent,
              test_unequal, test_kept, test_unmeasured, test_no_room, test_drained,
              test_lost, test_strangers, test_expected, test_differ, test_words, test_configuration,

@@ -6,7 +6,7 @@ import time
 
 from link_lib import OPTICS, bootstrap, links_up, take_off, tell_optics
 from netns import run as command
-from supply_lib import ALICE, BOB, problems, take_down, tell, tunnel_up, until, wire_up
+from supply_lib import ALICE, BOB, ENDS, problems, take_down, tell, tunnel_up, until, wire_up
 from ktap import equal, run
 
 PASSES = 3
@@ -83,6 +83,24 @@ def test_whole():
     until(lambda: problems() == [], 'the accounts', 30)
 
 
+def test_split():
+    """photons are split: no key, the link is up, and its reason is not the QBER"""
+    def reasons():
+        links = [end.json('link', 'show', 'qkd0')[0] for end in ENDS]
+        return [(link['state'], link.get('reason')) for link in links]
+
+    bootstrap()
+    OPTICS['alice'].scene('0 split 1')
+    for optics in OPTICS.values():
+        optics.start(options=('--pace', 'fast', '--scenario', OPTICS['alice'].scenario))
+    ALICE.exec('ping', '-q', '-n', '-c', '8', '-i', '0.2', '-s', '1000', '-W', '2', BOB.inner,
+               check=False)
+    until(lambda: reasons() == [('up', 'no-key')] * 2, 'the alarm', 120)
+    OPTICS['alice'].scene('0 off')
+    until(lambda: reasons() == [('up', None)] * 2, 'its end', 120)
+    take_off()
+
+
 def test_namespace():
     """a namespace ends that qkd-link runs in: its link goes with it, and the other end says so"""
     bootstrap()
@@ -110,7 +128,7 @@ def test_namespace():
 if __name__ == '__main__':
     try:
         wire_up()
-        run([test_passes, test_whole, test_namespace])
+        run([test_passes, test_whole, test_split, test_namespace])
     finally:
         tell()
         tell_optics()

@@ -327,10 +327,10 @@ def test_gen(k, q):
         refused(k, q, 'gen-end', {'link-name': 'ga'}, E.EINVAL, missing='label')
         refused(k, q, 'gen-end', {'link-name': 'ga', 'label': 2}, E.ESTALE, 'label')
         for reason in ('none', 'operator', 'never-begun', 'suspend', 'vm-fork',
-                       'deleted', 'driver'):
+                       'deleted', 'driver', 'no-key', 'auth-low'):
             refused(k, q, 'gen-end', {'link-name': 'ga', 'label': 1, 'reason': reason},
                     E.EINVAL, 'reason')
-        refused(k, q, 'gen-end', {'link-name': 'ga', 'label': 1, 'reason': 12},
+        refused(k, q, 'gen-end', {'link-name': 'ga', 'label': 1, 'reason': 14},
                 E.ERANGE, 'reason')
         after = q.link('ga')
         after['refused']['stale'] = before['refused']['stale']

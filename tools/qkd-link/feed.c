@@ -55,7 +55,7 @@ enum complaint {
  * @here: as it was looked at last
  * @ready: it has a generation, and @node
  * @said: enum complaint
- * @reported_qber, @reported_skr, @reported_flags: what the kernel was told
+ * @reported_qber, @reported_skr, @reported_alarms: what the kernel was told
  */
 struct feed {
 	struct qkd_ctx *ctx;
@@ -68,7 +68,7 @@ struct feed {
 	unsigned int said;
 	uint32_t reported_qber;
 	uint64_t reported_skr;
-	uint32_t reported_flags;
+	uint32_t reported_alarms;
 };
 
 /**
@@ -187,7 +187,7 @@ static bool node_ready(struct feed *feed)
 		return false;
 	feed->node = fd;
 	feed->node_index = feed->here.index;
-	feed->reported_qber = feed->reported_skr = feed->reported_flags = 0;
+	feed->reported_qber = feed->reported_skr = feed->reported_alarms = 0;
 	return true;
 }
 
@@ -254,18 +254,17 @@ void feed_levels(const struct feed *feed, struct stats *stats)
 	}
 }
 
-void feed_report(struct feed *feed, double qber, double rate, bool alarm)
+void feed_report(struct feed *feed, double qber, double rate, uint32_t alarms)
 {
 	uint32_t qber_millionths = qber * 1e6;
-	uint32_t flags = alarm ? QKD_REPORT_ALARM : 0;
 	uint64_t bits = rate;
 	int err;
 
 	if (feed->node < 0 ||
 	    (feed->reported_qber == qber_millionths &&
-	     feed->reported_skr == bits && feed->reported_flags == flags))
+	     feed->reported_skr == bits && feed->reported_alarms == alarms))
 		return;
-	err = qkd_node_report(feed->node, qber_millionths, bits, flags);
+	err = qkd_node_report(feed->node, qber_millionths, bits, alarms);
 	say(feed, SAID_REPORT, err,
 	    "its QBER and key rate cannot be told to the kernel: ",
 	    strerror(-err));
@@ -273,7 +272,7 @@ void feed_report(struct feed *feed, double qber, double rate, bool alarm)
 		return;
 	feed->reported_qber = qber_millionths;
 	feed->reported_skr = bits;
-	feed->reported_flags = flags;
+	feed->reported_alarms = alarms;
 }
 
 /* ---- Where the ends are ---- */

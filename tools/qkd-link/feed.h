@@ -27,7 +27,7 @@ void feed_levels(const struct feed *feed, struct stats *stats);
 int feed_key(struct feed *feed, struct talk *talk, const uint8_t *key,
 	     size_t size, uint64_t *fed, const char **why);
 /* To the kernel, for who looks at the link: QBER (0..1), bits of key that come into streams
- * per second, and whether the QBER is more than the protocol can bear. */
-void feed_report(struct feed *feed, double qber, double rate, bool alarm);
+ * per second, and why none does: QKD_REPORT_*. */
+void feed_report(struct feed *feed, double qber, double rate, uint32_t alarms);
 
 #endif

@@ -85,7 +85,8 @@ static void print_link(struct page *page)
 		       NULL);
 	gauge(page, "stage_progress_ratio", copy->progress,
 	      "How far the stage is.");
-	gauge(page, "alarm", !!copy->alarm, "1 if the link is down.");
+	gauge(page, "alarm", !!copy->alarm,
+	      "1 while an alarm lasts: no key comes.");
 	counter(page, "clock_seconds_total", copy->clock,
 		"The link's own time, pulses by their rate.");
 	counter(page, "wall_seconds_total", copy->wall,

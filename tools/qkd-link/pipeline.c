@@ -87,6 +87,26 @@ void end_scene(struct end *end)
 	pthread_mutex_unlock(&end->stats->lock);
 }
 
+static const char too_noisy[] = "QBER is above what the protocol can bear";
+static const char fruitless[] =
+	"block after block has no key, and not for its QBER";
+static const char stopped[] =
+	"key of the tags is at its low mark: give both ends a new bootstrap key, see qkd-link(1)";
+
+/* As the kernel is told it; the QBER that drained the key of the tags may be too high still. */
+static uint32_t alarms_of(const struct end *end)
+{
+	uint32_t alarms = 0;
+
+	if (!end->alarm)
+		return 0;
+	if (end->alarm == stopped)
+		alarms |= QKD_REPORT_AUTH_LOW;
+	if (end->copy->qber > end->copy->threshold)
+		alarms |= QKD_REPORT_ALARM;
+	return alarms ?: QKD_REPORT_NO_KEY;
+}
+
 /* To the kernel, which plans by it how fast key may be spent: so it is what came into the
  * streams, by the wall's clock, whatever the link's own does. It falls while nothing comes. */
 static void report(struct end *end)
@@ -96,7 +116,7 @@ static void report(struct end *end)
 	pthread_mutex_unlock(&end->stats->lock);
 	stats_copy(end->stats, end->copy);
 	feed_report(end->feed, end->copy->qber,
-		    end->alarm ? 0 : end->copy->fed_rate, end->alarm);
+		    end->alarm ? 0 : end->copy->fed_rate, alarms_of(end));
 }
 
 static void set_alarm(struct end *end, const char *alarm)
@@ -338,9 +358,6 @@ static bool has_ended(const struct end *end)
 	return end->set->blocks && end->ended >= end->set->blocks;
 }
 
-static const char stopped[] =
-	"key of the tags is at its low mark: give both ends a new bootstrap key, see qkd-link(1)";
-
 static void say_dropped(const struct end *end, const struct block_stat *block)
 {
 	char qber[32] = "";
@@ -371,9 +388,10 @@ static void judge(struct end *end)
 		say_dropped(end, last);
 	end->why = last->why;
 	if (last->qber > end->stats->threshold)
-		set_alarm(end, "QBER is above what the protocol can bear");
-	else if (end->without >= FRUITLESS && !end->alarm)
-		set_alarm(end, "block after block has no key");
+		set_alarm(end, too_noisy);
+	else if ((end->without >= FRUITLESS && !end->alarm) ||
+		 (last->measured && end->alarm == too_noisy))
+		set_alarm(end, fruitless);
 	report(end);
 }
 

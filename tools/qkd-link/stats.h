@@ -108,7 +108,7 @@ struct reason_stat {
  * @skr: secret ones, likewise
  * @fed_rate: bits that went into streams per second of the wall's clock, likewise
  * @qber: of the last block in which it was measured
- * @alarm: why the link is down, or NULL
+ * @alarm: why no key comes, or NULL
  * @auth: key of the tags
  * @level: live bytes of the four streams, @capacity: what they can hold
  */

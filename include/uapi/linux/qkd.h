@@ -88,7 +88,11 @@ enum qkd_state {
 };
 
 /**
- * enum qkd_reason - Why a link is not up.
+ * enum qkd_reason - Why a link is not up, or gets no key.
+ * @QKD_REASON_NO_KEY: It is up, but its supplier gets no key, and not for the
+ *   QBER.
+ * @QKD_REASON_AUTH_LOW: It is up, but its supplier has too little key left to
+ *   authenticate its peer.
  */
 enum qkd_reason {
 	QKD_REASON_NONE,
@@ -103,6 +107,8 @@ enum qkd_reason {
 	QKD_REASON_PEER,
 	QKD_REASON_DELETED,
 	QKD_REASON_DRIVER,
+	QKD_REASON_NO_KEY,
+	QKD_REASON_AUTH_LOW,
 };
 
 /**
@@ -246,6 +252,9 @@ enum qkd_emu_protocol {
  * @QKD_EVENT_TYPE_WG_FAILED: A key could not be taken or installed.
  * @QKD_EVENT_TYPE_WG_BLOCKED: WireGuard has got a key that nobody knows; the
  *   message tells why.
+ * @QKD_EVENT_TYPE_SUPPLY_ALARM: A link's supplier gets no key, for another
+ *   reason than the QBER.
+ * @QKD_EVENT_TYPE_SUPPLY_CLEAR: That is over.
  */
 enum qkd_event_type {
 	QKD_EVENT_TYPE_LINK_NEW = 1,
@@ -281,6 +290,8 @@ enum qkd_event_type {
 	QKD_EVENT_TYPE_WG_CONFIRMED,
 	QKD_EVENT_TYPE_WG_FAILED,
 	QKD_EVENT_TYPE_WG_BLOCKED,
+	QKD_EVENT_TYPE_SUPPLY_ALARM,
+	QKD_EVENT_TYPE_SUPPLY_CLEAR,
 
 	/* private: */
 	__QKD_EVENT_TYPE_MAX,

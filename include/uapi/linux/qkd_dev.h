@@ -83,16 +83,18 @@ struct qkd_ioc_key {
 	__aligned_u64 key;
 };
 
-/* struct qkd_ioc_report, @flags */
+/* struct qkd_ioc_report, @flags: alarms, while they last */
 #define QKD_REPORT_ALARM	(1 << 0)	/* QBER is more than the protocol can bear */
+#define QKD_REPORT_NO_KEY	(1 << 1)	/* no key comes, for another reason */
+#define QKD_REPORT_AUTH_LOW	(1 << 2)	/* too little key is left for tags */
 
 /**
  * struct qkd_ioc_report - what a supplier measures
  * @qber: in: quantum bit error rate, in millionths, at most 1000000
  * @flags: in: QKD_REPORT_*
- * @skr: in: secret key rate in bit/s
+ * @skr: in: bits of key that are supplied per second of real time
  *
- * Of the file that is open for writing. The alarm is an event and the link's
+ * Of the file that is open for writing. An alarm is an event and the link's
  * reason; it neither ends the generation nor touches key that was supplied.
  */
 struct qkd_ioc_report {

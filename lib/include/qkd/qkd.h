@@ -404,8 +404,8 @@ int qkd_node_supply(int fd, const struct qkd_block *block, const void *bytes,
 /* Jump forward to @offset. */
 int qkd_node_gap(int fd, uint32_t label, enum qkd_stream stream,
 		 uint64_t offset);
-/* What its supplier measures: QBER in millionths, secret key rate in bit/s.
- * @flags: QKD_REPORT_ALARM or 0.
+/* What its supplier measures: QBER in millionths, bits of key that it supplies
+ * per second. @flags: QKD_REPORT_*, alarms that last.
  */
 int qkd_node_report(int fd, uint32_t qber, uint64_t skr, uint32_t flags);
 
