@@ -127,6 +127,10 @@ def test_key():
         equal(alice.metric('bad_messages_total'), 0, 'bad messages')
         if not kept:
             raise AssertionError('no key')
+        said = re.search(r'block \d+ is kept: \d+ pulses, 1\d{5} bits sifted, QBER .* bits of key; '
+                         r'finite key, .*, eps_sec 1e-10, eps_cor ', bob.text())
+        if not said:
+            raise AssertionError(bob.text())
         return f'{kept:.0f} bits'
 
 

@@ -231,6 +231,7 @@ def wanted(state, **names):
         ('fed_key_rate_bits_per_second',): fed_rate(state),
         ('blocks_total', ('result', 'ok'), ('reason', '')): len(kept(state)),
         ('block_reconciliation_efficiency_ratio',): blocks[-1]['f'],
+        ('block_proof', ('proof', names.get('why', blocks[-1]['proof']))): 1,
         ('block_secrecy_epsilon',): blocks[-1]['eps_sec'],
         ('block_correctness_epsilon',): blocks[-1]['eps_cor'],
         ('auth_key_bytes', ('direction', 'send')): state['auth_send'],
@@ -420,6 +421,7 @@ def test_draw_says():
             'fed': f'{fed_rate(STATE) / 1e3:.2f} kbit/s by the wall, in all 3.93 Mbit', 'QBER': ' 1.23 %',
             'channel': '10.00 dB, background 2.0e-06', 'scenario': 'none',
             'blocks': '12 kept, 0 dropped, the last one: 331072 bit, f 1.250',
+            'proof': 'finite key: test, eps_sec 1e-09, eps_cor 1e-15',
             'tags': '64 KiB out, 32 KiB in, low mark 4 KiB, 0 bad', 'a2b-pad': '1 MiB of 16 MiB',
             'a2b-key': '256 KiB of 4 MiB', 'b2a-pad': '0 B of 16 MiB',
             'b2a-key': '12.06 KiB of 4 MiB', 'QBERs': '############ up to 1.23 %'}

@@ -158,6 +158,11 @@ static void print_blocks(struct page *page)
 	last = stats_block_at(copy, blocks - 1);
 	gauge(page, "block_reconciliation_efficiency_ratio", last->f,
 	      "Leaked bits of the last block by Shannon's bound; 0: no error.");
+	if (last->secret.proof) {
+		metric(page, "block_proof", "gauge",
+		       "What the last block's bound rests on; always 1.");
+		sample(page, 1, "proof", last->secret.proof, NULL);
+	}
 	gauge(page, "block_secrecy_epsilon", last->secret.eps_sec,
 	      "How far the last block may be from a secret; 0: asymptotic.");
 	gauge(page, "block_correctness_epsilon", last->secret.eps_cor,

@@ -369,6 +369,21 @@ static void say_dropped(const struct end *end, const struct block_stat *block)
 		 (unsigned long long)block->number, block->why, qber);
 }
 
+/* What a key rests on, for who has to say how good it is. */
+static void say_kept(struct end *end, const struct block_stat *block)
+{
+	const struct secret *secret = &block->secret;
+
+	log_info(
+		"%s: block %llu is kept: %llu pulses, %llu bits sifted, QBER %.2f %%, %llu bits told, %llu bits of key; %s, eps_sec %.3g, eps_cor %.3g",
+		end->stats->link_name, (unsigned long long)block->number,
+		(unsigned long long)block->pulses,
+		(unsigned long long)block->sifted, 100 * block->qber,
+		(unsigned long long)block->leaked,
+		(unsigned long long)secret->bits, secret->proof,
+		secret->eps_sec, secret->eps_cor);
+}
+
 /* After a block: does key come, and if not, why? */
 static void judge(struct end *end)
 {
@@ -379,6 +394,7 @@ static void judge(struct end *end)
 	if (!last->why) {
 		end->without = 0;
 		end->why = NULL;
+		say_kept(end, last);
 		set_alarm(end, NULL);
 		report(end);
 		return;

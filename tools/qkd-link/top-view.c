@@ -225,6 +225,11 @@ static void draw_blocks(struct view *view, const struct stats *copy)
 	else if (last)
 		put(view, PLAIN, ", the last one: %" PRIu64 " bit, f %.3f",
 		    last->secret.bits, last->f);
+	begin(view, "proof");
+	if (last && !last->why)
+		put(view, PLAIN, "%s, eps_sec %.3g, eps_cor %.3g",
+		    last->secret.proof ?: "none", last->secret.eps_sec,
+		    last->secret.eps_cor);
 }
 
 static void draw_stores(struct view *view, const struct stats *copy)
