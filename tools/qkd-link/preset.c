@@ -275,7 +275,7 @@ static const struct preset presets[] = {
 		  FIBRE(2),
 		  NANOWIRES,
 		  BLOCK(1000000) },
-		"the original COW, 2 km of fibre; soon beyond there is no key",
+		"the original COW, 2 km of fibre; not proven secure, no key from 76 km on",
 		{ FIBRE_TEXT, NANOWIRES_TEXT, "visibility 99 %: assumed",
 		  CHOSEN },
 	},
