@@ -435,6 +435,46 @@ static void figures_refused(void)
 	refused("cow-variant-fibre-10km", "protocol", "cow", "share-nu2");
 }
 
+/* Is there a statement that has the name, and a source or what stands for one? */
+static bool has_source(const char *sources, const char *name)
+{
+	char *text = strdup(sources), *rest = text, *line, *at;
+	size_t size = strlen(name);
+	bool found = false;
+
+	while (!found && (line = strsep(&rest, "\n;")))
+		for (at = line; !found && (at = strstr(at, name)); at += size)
+			found = at > line && at[-1] == ' ' &&
+				strchr(" ,:", at[size]) &&
+				(strchr(at, '[') || strstr(at, ": assumed: ") ||
+				 strstr(at, ": chosen"));
+	free(text);
+	return found;
+}
+
+static void figures_sourced(const struct model *model)
+{
+	const char *name, *unit;
+	char *text, *list;
+	size_t size, i;
+	double value;
+	FILE *file = open_memstream(&text, &size);
+
+	model_sources(file, model->name);
+	fclose(file);
+	list = strstr(text, "\n[1]");
+	if (list)
+		*list = 0;
+	for (i = 0; !model_figure(model, i, &name, &value, &unit); i++)
+		/* no other protocol looks at neighbours or pairs */
+		if (value != 0 && (strcmp(name, "visibility") ||
+				   (model->protocol != PROTOCOL_BB84 &&
+				    model->protocol != PROTOCOL_B92)))
+			EXPECT(has_source(text, name), "%s: %s has no source",
+			       model->name, name);
+	free(text);
+}
+
 static void figures(void)
 {
 	struct model model;
@@ -453,6 +493,7 @@ static void figures(void)
 			       model.channel.medium == MEDIUM_SATELLITE,
 		       "%s: no key", name);
 		EXPECT(strstr(text, name), "%s is not listed", name);
+		figures_sourced(&model);
 	}
 	free(text);
 	EXPECT(i >= 10, "%d presets", i);
