@@ -708,7 +708,7 @@ def test_configuration():
 def table(*words):
     done = subprocess.run([PROGRAM, '--distance', *words], check=True, stdout=subprocess.PIPE,
                           text=True)
-    return [line.split('\t') for line in done.stdout.splitlines()]
+    return [line.split('\t') for line in done.stdout.splitlines() if line[0] != '#']
 
 
 def test_table():

@@ -813,6 +813,55 @@ static void finite_empty(void)
 	       secret.single);
 }
 
+/* What --distance says of the link where it is. */
+static char *table_of(const struct model *model)
+{
+	double length = model->channel.length;
+	const char *why = "";
+	char *text;
+	size_t size;
+	FILE *file = open_memstream(&text, &size);
+
+	must(rate_table(file, model, length, length, 0, &why), why);
+	fclose(file);
+	return text;
+}
+
+/* The table's blocks are those that rate_secret() would keep, or there are none. */
+static void finite_table(enum protocol protocol)
+{
+	static const char none[] = "# proof: key_block: none\n";
+	struct model model = preset(base_of[protocol], "");
+	bool finite = protocol == PROTOCOL_BB84 || protocol == PROTOCOL_BBM92;
+	struct expected e = expect(&model);
+	double block = model.finite.block, bits;
+	struct counts counts = block_counts(&model, block);
+	char *text = table_of(&model), *last = strrchr(text, '\t') + 1;
+	struct secret secret;
+
+	rate_secret(&model, &counts,
+		    1.16 * block * binary_entropy(e.error) + 8 * VERIFY_TAG,
+		    &secret);
+	bits = strtod(last, NULL) / model.source.rate / e.sifted * block;
+	EXPECT(strstr(text, "# proof: key: asymptotic") == text,
+	       "%s: what is asymptotic?\n%s", model.name, text);
+	EXPECT(finite == !!strstr(text, "# proof: key_block: finite key") &&
+		       finite == !strstr(text, none),
+	       "%s: the proof of blocks\n%s", model.name, text);
+	EXPECT(finite == !!strcmp(last, "-\n"), "%s: blocks\n%s", model.name,
+	       text);
+	/* of six digits, and whole counts; the tag alone is 128 bits */
+	EXPECT(!finite || (secret.bits && fabs(bits - secret.bits) < 100),
+	       "%s: a block of %g, not %" PRIu64, model.name, bits,
+	       secret.bits);
+	free(text);
+	set(&model, "eps-sec=0");
+	text = table_of(&model);
+	EXPECT(strstr(text, none) && strstr(text, "\t-\n"),
+	       "%s: blocks without an epsilon\n%s", model.name, text);
+	free(text);
+}
+
 /* ---- No key rather than a doubtful one ---- */
 
 static void none(const struct model *model, const struct counts *counts,
@@ -1064,6 +1113,8 @@ int main(int argc, char **argv)
 			finite_protocol(p);
 		for (p = 0; p < PROTOCOLS; p++)
 			finite_hash(p);
+		for (p = 0; p < PROTOCOLS; p++)
+			finite_table(p);
 		finite_leaked();
 		finite_promises();
 		finite_empty();

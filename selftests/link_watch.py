@@ -718,7 +718,11 @@ def test_report_presets():
     for preset in ('bb84-metro', 'bb84-free-space-night', 'bb84-satellite', 'bb84-indoor',
                    'bb84-terahertz', 'b92-fibre-2km', 'e91-fibre-20km', 'bbm92-fibre-50km',
                    'cow-fibre-2km', 'cow-variant-fibre-10km'):
-        ElementTree.fromstring(make_report(STATE | {'preset': preset}, 'report.svg'))
+        root = ElementTree.fromstring(make_report(STATE | {'preset': preset}, 'report.svg'))
+        texts = [''.join(part.itertext()) for part in root.iter(SVG + 'text')]
+        bounded = preset.split('-')[0] in ('bb84', 'bbm92')
+        equal([text for text in texts if text.endswith('finite blocks')],
+              [preset.split('-')[0] + ', finite blocks'] * bounded, preset)
     tables, root = page_of(EMPTY)
     equal(len(tables['blocks']), 1)
     equal(points(root), (0, 0))

@@ -52,13 +52,6 @@ static bool absurd(const struct counts *counts)
 	       counts->errors[BASIS_KEY][0] > counts->compared[BASIS_KEY][0];
 }
 
-/* Protocols whose bound knows the size of the block. */
-static bool has_finite(const struct model *model)
-{
-	return model->protocol == PROTOCOL_BB84 ||
-	       model->protocol == PROTOCOL_BBM92;
-}
-
 static const char *refuse(const struct model *model,
 			  const struct counts *counts, const struct seen *seen)
 {
@@ -84,7 +77,7 @@ static double hash_cost(const struct finite *finite)
 void rate_secret(const struct model *model, const struct counts *counts,
 		 uint64_t leaked, struct secret *secret)
 {
-	bool finite = model->finite.eps_sec > 0 && has_finite(model);
+	bool finite = proof_finite(model);
 	struct bound bound;
 	struct seen seen;
 	double bits, sifted;

@@ -458,6 +458,12 @@ double seen_sifted(const struct model *model, const struct seen *seen)
 	return clicks[0];
 }
 
+bool proof_finite(const struct model *model)
+{
+	return model->finite.eps_sec > 0 && (model->protocol == PROTOCOL_BB84 ||
+					     model->protocol == PROTOCOL_BBM92);
+}
+
 void proof_bound(const struct model *model, const struct seen *seen,
 		 bool finite, struct bound *bound)
 {

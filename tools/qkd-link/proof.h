@@ -38,6 +38,8 @@ struct bound {
 
 /* Bits of sifted key in @seen. */
 double seen_sifted(const struct model *model, const struct seen *seen);
+/* Does the bound know the size of a block, and promise the epsilons of the model? */
+bool proof_finite(const struct model *model);
 /* @finite: with the epsilons of the model, where the protocol has such a bound; else of
  * infinitely many pulses in these proportions. */
 void proof_bound(const struct model *model, const struct seen *seen,

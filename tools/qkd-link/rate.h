@@ -148,9 +148,10 @@ double binary_entropy(double p);
 
 /*
  * Key rate against distance, at time 0, @steps + 1 lines from @from to @to metres, tab separated,
- * after a line of names: km, loss of channel and detector in dB, sifted bits per
- * second, QBER, S or visibility (0: none), secret bits per second (asymptotic), and of
- * a block of finite.block bits (0 if eps_sec is 0). Satellites: the distance is
+ * after comments ('#') with the proofs and a line of names: km, loss of channel and detector in
+ * dB, sifted bits per second, QBER, S or visibility (0: none), secret bits per second
+ * (asymptotic), and of a block of finite.block bits ("-": no proof_finite(), of no
+ * block is anything known that is not asymptotic). Satellites: the distance is
  * the height of the orbit, the moment that of culmination. Distances at which the
  * model does not hold (turbulence is too strong) are left out. -EIO; -EINVAL if it holds at none, and
  * *@why says why not.

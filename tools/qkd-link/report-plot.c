@@ -18,7 +18,7 @@
  * @protocol: which
  * @table: lines of rate_table(), without their names; NULL: no key anywhere
  * @known: there is a model of it on this channel
- * @finite: blocks of finite size have a key somewhere
+ * @finite: by a bound that knows of blocks, they have a key somewhere
  */
 struct curve {
 	enum protocol protocol;
@@ -105,11 +105,20 @@ static bool has_rate(const char *table, int column)
 	return false;
 }
 
+/* The first line of rates in a table, or NULL. */
+static char *first_rates(char *table)
+{
+	while (table && *table == '#')
+		table = strchr(table, '\n') + 1;
+	table = table ? strchr(table, '\n') : NULL;
+	return table ? table + 1 : NULL;
+}
+
 static void fill_curve(struct curve *curve, const struct model *model,
 		       double to)
 {
 	bool satellite = model->channel.medium == MEDIUM_SATELLITE;
-	char *table = NULL, *names;
+	char *table = NULL, *rates;
 	size_t size = 0;
 	FILE *file = open_memstream(&table, &size);
 	const char *why;
@@ -121,9 +130,9 @@ static void fill_curve(struct curve *curve, const struct model *model,
 	err = rate_table(file, model, satellite ? LOWEST_ORBIT : to / STEPS, to,
 			 STEPS - 1, &why);
 	err |= fclose(file);
-	names = !err && table ? strchr(table, '\n') : NULL;
-	if (names) {
-		memmove(table, names + 1, strlen(names));
+	rates = err ? NULL : first_rates(table);
+	if (rates) {
+		memmove(table, rates, strlen(rates) + 1);
 		curve->finite = has_rate(table, 6);
 		if (has_rate(table, 5)) {
 			curve->table = table;
