@@ -85,7 +85,7 @@ void rate_secret(const struct model *model, const struct counts *counts,
 	to_seen(counts, &seen);
 	sifted = seen_sifted(model, &seen);
 	*secret = (struct secret){ .reason = refuse(model, counts, &seen) };
-	proof_bound(model, &seen, finite, &bound);
+	proof_bound(model, &seen, true, &bound);
 	secret->proof = bound.proof;
 	if (finite) {
 		secret->eps_sec = model->finite.eps_sec;

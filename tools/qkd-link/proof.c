@@ -25,6 +25,46 @@ static double entropy_to_half(double p)
 	return p >= 0.5 ? 1 : binary_entropy(p);
 }
 
+/* ---- What chance may do to counts ---- */
+
+#define ASYMPTOTIC(eps, text)                                               \
+	((eps) > 0 ?                                                        \
+		 "asymptotic, with deviations of what was counted, " text : \
+		 "asymptotic, " text)
+
+/*
+ * Chernoff's bounds, each of which fails with probability @eps (0: there is no chance), for
+ * things that come independently of each other.
+ */
+static double chance(double eps)
+{
+	return eps > 0 ? -log(eps) : 0;
+}
+
+/* The most that a number is in the mean of which @count was seen. */
+static double mean_most(double count, double eps)
+{
+	double c = chance(eps);
+
+	return count + c + sqrt(c * (c + 2 * count));
+}
+
+/* The least. */
+static double mean_least(double count, double eps)
+{
+	double c = chance(eps);
+
+	return positive(count + 2 * c / 3 - sqrt(2 * c * (2 * c / 9 + count)));
+}
+
+/* The most that is seen of what is @mean in the mean. */
+static double count_most(double mean, double eps)
+{
+	double c = chance(eps);
+
+	return mean + c / 3 + sqrt(c * (c / 9 + 2 * mean));
+}
+
 /* ---- BB84 with two decoys: Lim et al., PRA 89, 022307 ---- */
 
 /**
@@ -200,12 +240,26 @@ double seen_chsh(const struct seen *seen)
 	return sum;
 }
 
-static void bound_e91(const struct seen *seen, struct bound *bound)
+/* By how much S may be above its mean: Hoeffding's inequality of four means of 1 and -1. */
+static double chsh_deviation(const struct seen *seen, double eps)
 {
-	double s = seen_chsh(seen), n = seen->clicks[BASIS_KEY][0];
+	double sum = 0;
+	int x, y;
 
-	bound->proof = "asymptotic, CHSH, detectors trusted: "
-		       "Acin et al., Phys. Rev. Lett. 98, 230501";
+	for (x = 0; x < 2; x++)
+		for (y = 0; y < 2; y++)
+			sum += 1 / (seen->chsh[x][y][0] + seen->chsh[x][y][1]);
+	return eps > 0 ? sqrt(2 * chance(eps) * sum) : 0;
+}
+
+static void bound_e91(const struct seen *seen, double eps, struct bound *bound)
+{
+	double s = seen_chsh(seen) - chsh_deviation(seen, eps);
+	double n = seen->clicks[BASIS_KEY][0];
+
+	bound->proof = ASYMPTOTIC(eps,
+				  "CHSH, detectors trusted: "
+				  "Acin et al., Phys. Rev. Lett. 98, 230501");
 	bound->single = n;
 	bound->phase_error = 0.5;
 	if (s <= 2) {
@@ -213,7 +267,7 @@ static void bound_e91(const struct seen *seen, struct bound *bound)
 		return;
 	}
 	if (s > 2 * M_SQRT2)
-		s = 2 * M_SQRT2; /* by chance */
+		s = 2 * M_SQRT2; /* by chance, or of rounding */
 	bound->phase_error = positive(1 - sqrt(square(s / 2) - 1)) / 2;
 	bound->bits = n * (1 - binary_entropy(bound->phase_error));
 }
@@ -308,17 +362,19 @@ static double b92_phase_errors(struct b92 *b92)
 }
 
 static void bound_b92(const struct model *model, const struct seen *seen,
-		      struct bound *bound)
+		      double eps, struct bound *bound)
 {
 	double mu = model->source.intensity[0], n = seen->pulses;
 	double conclusive = seen->clicks[BASIS_KEY][0];
-	double error = seen->qber * conclusive, phase;
+	double error = mean_most(seen->qber * conclusive, eps);
+	double fewest = mean_least(conclusive, eps), phase;
 	double sent = n * mu * exp(-mu);
 	double many = n * (-expm1(-mu) - mu * exp(-mu));
-	double clicks = conclusive + seen->inconclusive;
+	double clicks = mean_least(conclusive + seen->inconclusive, eps);
 
-	bound->proof = "asymptotic, our bound for weak pulses, "
-		       "after Tamaki et al., Phys. Rev. Lett. 90, 167904";
+	bound->proof = ASYMPTOTIC(
+		eps, "our bound for weak pulses, "
+		     "after Tamaki et al., Phys. Rev. Lett. 90, 167904");
 	bound->phase_error = 0.5;
 	if (clicks <= n * -expm1(-mu * (1 - M_SQRT1_2))) {
 		bound->reason = "loss: unambiguous discrimination works here";
@@ -326,19 +382,21 @@ static void bound_b92(const struct model *model, const struct seen *seen,
 	}
 	/* Eve lets all pulses through of which she has photons left over; empty ones
 	 * cost her errors. */
-	bound->single = conclusive - many - 2 * error;
+	bound->single =
+		conclusive - count_most(many, eps) - count_most(2 * error, eps);
+	fewest -= many + 2 * error;
 	clicks -= many + 2 * error / B92_SMALL;
-	if (bound->single <= 0 || clicks <= 0) {
+	if (bound->single <= 0 || fewest <= 0 || clicks <= 0) {
 		bound->reason = "no clicks are certain to be of single photons";
 		return;
 	}
 	phase = sent * b92_phase_errors(&(struct b92){
 			       .clicks = clicks / sent,
-			       .fewest = bound->single / sent,
-			       .most = conclusive / sent,
+			       .fewest = fewest / sent,
+			       .most = mean_most(conclusive, eps) / sent,
 			       .error = error / sent,
 		       });
-	bound->phase_error = phase / bound->single;
+	bound->phase_error = count_most(phase, eps) / bound->single;
 	if (bound->phase_error >= 0.5) {
 		bound->reason = "loss or errors: the phase error may be 1/2";
 		return;
@@ -372,15 +430,17 @@ static double cow_attack(const struct source *s)
 }
 
 static void bound_cow(const struct model *model, const struct seen *seen,
-		      struct bound *bound)
+		      double eps, struct bound *bound)
 {
 	double mu = model->source.intensity[0], v, xi, known;
 	double meetings = seen->visibility[0] + seen->visibility[1];
-	double free = seen->clicks[BASIS_KEY][0] -
-		      seen->pulses * cow_attack(&model->source);
+	double free =
+		seen->clicks[BASIS_KEY][0] -
+		count_most(seen->pulses * cow_attack(&model->source), eps);
 
-	bound->proof = "asymptotic, one collective attack only, no proof: "
-		       "Branciard et al., New J. Phys. 10, 013031";
+	bound->proof = ASYMPTOTIC(eps,
+				  "one collective attack only, no proof: "
+				  "Branciard et al., New J. Phys. 10, 013031");
 	if (!(meetings > 0)) {
 		bound->reason = "visibility was not measured";
 		return;
@@ -390,7 +450,7 @@ static void bound_cow(const struct model *model, const struct seen *seen,
 				"(arXiv 2006.16891)";
 		return;
 	}
-	v = (seen->visibility[0] - seen->visibility[1]) / meetings;
+	v = 1 - 2 * mean_most(seen->visibility[1], eps) / meetings;
 	bound->single = free;
 	xi = (2 * v - 1) * exp(-mu) -
 	     2 * sqrt(positive(v * (1 - v))) * sqrt(-expm1(-2 * mu));
@@ -402,43 +462,65 @@ static void bound_cow(const struct model *model, const struct seen *seen,
 	bound->bits = free * (1 - known);
 }
 
-/* Share of the symbols of a kind that click at a detector of the interferometer. */
-static double cow_yield(const struct model *model, const struct seen *seen,
-			int kind, int detector)
-{
-	double clicks = seen->clicks[BASIS_CHECK][kind];
-	double dim = seen->errors[BASIS_CHECK][kind];
+/**
+ * struct yields - shares of a kind of symbols that click at the interferometer's detectors
+ * @low: at least, of the bright one
+ * @high: at most, of the bright (0) and of the dim one (1)
+ */
+struct yields {
+	double low;
+	double high[2];
+};
 
-	return positive(detector ? dim : clicks - dim) /
-	       (seen->pulses * model->source.share[kind]);
+static struct yields cow_yields(const struct model *model,
+				const struct seen *seen, int kind, double eps)
+{
+	double symbols = seen->pulses * model->source.share[kind];
+	double dim = seen->errors[BASIS_CHECK][kind];
+	double bright = positive(seen->clicks[BASIS_CHECK][kind] - dim);
+
+	return (struct yields){
+		.low = mean_least(bright, eps) / symbols,
+		.high = { mean_most(bright, eps) / symbols,
+			  mean_most(dim, eps) / symbols },
+	};
+}
+
+/* Of the symbols that are bits, the share that the interferometer would show as phase errors. */
+static double cow_phase_errors(const struct model *model,
+			       const struct seen *seen, double eps)
+{
+	double half = model->source.intensity[0] / 2, rest = 2 * sinh(half);
+	struct yields one = cow_yields(model, seen, 0, eps);
+	struct yields two = cow_yields(model, seen, 1, eps);
+	struct yields none = cow_yields(model, seen, 2, eps);
+	double dim = exp(half) * sqrt(two.high[1]) +
+		     exp(-half) * sqrt(none.high[1]) + rest;
+	double bright = exp(half) * sqrt(two.low) -
+			exp(-half) * sqrt(none.high[0]) - rest;
+
+	return one.high[0] + (square(dim) - square(positive(bright))) / 4;
 }
 
 static void bound_cow_variant(const struct model *model,
-			      const struct seen *seen, struct bound *bound)
+			      const struct seen *seen, double eps,
+			      struct bound *bound)
 {
 	const struct source *s = &model->source;
-	double half = s->intensity[0] / 2, rest = 2 * sinh(half), phase, n;
-	double two[2], none[2], one = cow_yield(model, seen, 0, 0);
-	int d;
+	double n = seen->clicks[BASIS_KEY][0], phase;
 
-	bound->proof = "asymptotic, our bound for COW with empty symbols";
-	n = seen->clicks[BASIS_KEY][0];
+	bound->proof = ASYMPTOTIC(eps, "our bound for COW with empty symbols");
 	bound->single = n;
 	bound->phase_error = 0.5;
-	for (d = 0; d < 2; d++) {
-		two[d] = exp(half) * sqrt(cow_yield(model, seen, 1, d));
-		none[d] = exp(-half) * sqrt(cow_yield(model, seen, 2, d));
-	}
-	if (!(n > 0 && two[0] > 0)) {
+	if (!(n > 0 &&
+	      seen->clicks[BASIS_CHECK][1] > seen->errors[BASIS_CHECK][1])) {
 		bound->reason = "no clicks of one of the lines";
 		return;
 	}
-	phase = one + (square(two[1] + none[1] + rest) -
-		       square(positive(two[0] - none[0] - rest))) /
-			      4;
+	phase = cow_phase_errors(model, seen, eps) * seen->pulses * s->share[0];
 	/* As many as the data line has: it gets another share of the light, all of it. */
 	phase *= 2 * s->data / (1 - s->data);
-	bound->phase_error = phase * seen->pulses * s->share[0] / n;
+	bound->phase_error = count_most(phase, eps) / n;
 	if (bound->phase_error >= 0.5) {
 		bound->reason =
 			"loss or visibility: the phase error may be 1/2";
@@ -465,9 +547,9 @@ bool proof_finite(const struct model *model)
 }
 
 void proof_bound(const struct model *model, const struct seen *seen,
-		 bool finite, struct bound *bound)
+		 bool counted, struct bound *bound)
 {
-	double eps = finite ? model->finite.eps_sec : 0;
+	double eps = counted ? model->finite.eps_sec : 0;
 
 	*bound = (struct bound){ 0 };
 	switch (model->protocol) {
@@ -475,19 +557,19 @@ void proof_bound(const struct model *model, const struct seen *seen,
 		bound_bb84(model, seen, eps, bound);
 		break;
 	case PROTOCOL_B92:
-		bound_b92(model, seen, bound);
+		bound_b92(model, seen, eps, bound);
 		break;
 	case PROTOCOL_E91:
-		bound_e91(seen, bound);
+		bound_e91(seen, eps, bound);
 		break;
 	case PROTOCOL_BBM92:
 		bound_bbm92(model, seen, eps, bound);
 		break;
 	case PROTOCOL_COW:
-		bound_cow(model, seen, bound);
+		bound_cow(model, seen, eps, bound);
 		break;
 	default:
-		bound_cow_variant(model, seen, bound);
+		bound_cow_variant(model, seen, eps, bound);
 		break;
 	}
 	if (bound->reason)

@@ -40,10 +40,11 @@ struct bound {
 double seen_sifted(const struct model *model, const struct seen *seen);
 /* Does the bound know the size of a block, and promise the epsilons of the model? */
 bool proof_finite(const struct model *model);
-/* @finite: with the epsilons of the model, where the protocol has such a bound; else of
- * infinitely many pulses in these proportions. */
+/* @counted: of a block, and what chance may do to its counts is in it: with the epsilons of
+ * the model where there is such a bound, else each deviation for eps_sec. Else, and where that
+ * is 0, of infinitely many pulses in these proportions. */
 void proof_bound(const struct model *model, const struct seen *seen,
-		 bool finite, struct bound *bound);
+		 bool counted, struct bound *bound);
 /* S of these coincidences, or 0 if one of the four settings has none. */
 double seen_chsh(const struct seen *seen);
 /* What is seen of @pulses pulses where all is as expected. */
