@@ -142,7 +142,7 @@ def test_presets():
         raise AssertionError(said.stdout)
     for name in names:
         # in a warm room little of a small block is secret
-        block = 'block=1000000' if name == 'bb84-terahertz' else 'block=300000'
+        block = 'block=2000000' if name == 'bb84-terahertz' else 'block=500000'
         for recon in ('cascade', 'ldpc') if name == 'bb84-fibre-50km' else ('cascade',):
             row = whole_run(('preset', name, 'set', block), 1, ('--reconcile', recon))[0]
             if row['dropped for'] or int(row['secret, bit']) < 1000:
