@@ -755,6 +755,49 @@ static void finite_lucky(enum protocol protocol)
 	       secret.bits);
 }
 
+static struct seen both_seen(const struct counts *counts)
+{
+	struct seen seen = { .pulses = counts->pulses };
+	int b, i;
+
+	for (b = 0; b < BASES; b++) {
+		for (i = 0; i < INTENSITIES; i++) {
+			seen.clicks[b][i] = counts->clicks[b][i];
+			seen.errors[b][i] = counts->errors[b][i];
+		}
+	}
+	return seen;
+}
+
+/* No more key than either bound has, and both papers are named. */
+static void finite_both(const char *figures)
+{
+	struct model model = preset("bb84-fibre-50km", figures);
+	struct counts counts;
+	struct bound lim, ours;
+	struct secret secret;
+	struct seen seen;
+	double block;
+
+	for (block = 1e4; block < 1e13; block *= 3) {
+		counts = block_counts(&model, block);
+		seen = both_seen(&counts);
+		proof_bb84(&model, &seen, &lim, &ours);
+		rate_secret(&model, &counts, 0, &secret);
+		EXPECT(secret.bits <= fmax(lim.bits - lim.cost, 0) &&
+			       secret.bits <= fmax(ours.bits - ours.cost, 0),
+		       "%s, block of %g: %" PRIu64
+		       " bits, more than a proof has",
+		       figures, block, secret.bits);
+		EXPECT(!secret.bits || (!lim.reason && !ours.reason),
+		       "%s, block of %g: key that a proof has not", figures,
+		       block);
+	}
+	EXPECT(strstr(secret.proof, "022307") &&
+		       strstr(secret.proof, "2405.16578"),
+	       "not both papers: %s", secret.proof);
+}
+
 /* Each bit that was told is a bit less, until there are none. */
 static void finite_leaked(void)
 {
@@ -1067,11 +1110,30 @@ static void print_expected(const struct model *model, const struct expected *e)
 	       bound.reason ? bound.reason : "-");
 }
 
+static void print_bound(const char *name, const struct bound *bound)
+{
+	printf("%s %.17g\n%s_phase %.17g\n", name, bound->bits - bound->cost,
+	       name, bound->phase_error);
+}
+
+/* Both bounds, also the one that has the longer key. */
+static void print_both(const struct model *model, const struct counts *counts)
+{
+	struct seen seen = both_seen(counts);
+	struct bound lim, wiesemann;
+
+	proof_bb84(model, &seen, &lim, &wiesemann);
+	print_bound("lim", &lim);
+	print_bound("wiesemann", &wiesemann);
+}
+
 static void print_block(const struct model *model)
 {
 	struct counts counts = block_counts(model, 1e7);
 	struct secret secret;
 
+	if (model->protocol == PROTOCOL_BB84)
+		print_both(model, &counts);
 	rate_secret(model, &counts, 1234567, &secret);
 	printf("pulses %" PRIu64 "\n", counts.pulses);
 	print_counts("clicks", counts.clicks[0], BASES * INTENSITIES);
@@ -1150,6 +1212,9 @@ int main(int argc, char **argv)
 			finite_table(p);
 		for (p = 0; p < PROTOCOLS; p++)
 			finite_lucky(p);
+		finite_both("");
+		finite_both("key-basis=0.5;misalignment=4 %");
+		finite_both("eps-sec=1e-20");
 		finite_leaked();
 		finite_promises();
 		finite_empty();

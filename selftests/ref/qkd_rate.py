@@ -271,9 +271,11 @@ def counts_of(m, light):
             'inconclusive': light.get('inconclusive', 0)}
 
 
-def lim(m, c, eps):
-    """Phys. Rev. A 89, 022307, equations 1 to 5; the X basis is that of the key.
+def decoys(m, c, part, gamma):
+    """Two decoys, the X basis is that of the key: its secret bits, and the phase error.
 
+    @part: probability with which a single bound may fail; 0: of an infinite block.
+    @gamma: what the errors of single photons of a basis say of those of the other.
     Less s0 in equation 1: places of errors are told, and with them what Bob had of it.
     """
     mu, p = m['mu'], m['share']
@@ -282,7 +284,7 @@ def lim(m, c, eps):
         return sum(exp(-k) * k ** n * share / factorial(n) for k, share in zip(mu, p))
 
     def bounds(counts):
-        delta = sqrt(sum(counts) / 2 * log(21 / eps)) if eps else 0
+        delta = sqrt(sum(counts) / 2 * log(1 / part)) if part else 0
         scale = [exp(k) / share for k, share in zip(mu, p)]
         return ([s * max(0, n - delta) for s, n in zip(scale, counts)],
                 [s * (n + delta) for s, n in zip(scale, counts)])
@@ -302,17 +304,44 @@ def lim(m, c, eps):
         return 0, 0.5
     low, high = bounds(c['errors'][3:])
     v = max(0, tau(1) * (high[1] - low[2]) / (mu[1] - mu[2]))
-    phi = v / z1
-    if eps:
-        v = max(v, 1)
-        phi = v / z1
-        if phi < 0.5:
-            phi += sqrt((z1 + s1) * (1 - phi) * phi / (z1 * s1 * log(2)) *
-                        log2((z1 + s1) / (z1 * s1 * (1 - phi) * phi) * 21 ** 2 / eps ** 2))
-    if phi >= 0.5:
-        return 0, 0.5
+    phi = max(v, 1) / z1 if part else v / z1
+    if part and phi < 0.5:
+        phi += gamma(phi, z1, s1)
+    return (s1 * (1 - h(phi)), phi) if phi < 0.5 else (0, 0.5)
+
+
+def lim(m, c, eps):
+    """Equations 1 to 5, with 21 shares of eps."""
+    part = eps / 21
+
+    def gamma(b, z, s):
+        return sqrt((z + s) * (1 - b) * b / (z * s * log(2)) *
+                    log2((z + s) / (z * s * (1 - b) * b) * 21 ** 2 / eps ** 2))
+
+    bits, phi = decoys(m, c, part, gamma)
     cost = 6 * log2(21 / eps) + log2(2 / m['eps_cor']) if eps else 0
-    return s1 - s1 * h(phi) - cost, phi
+    return bits - cost, phi
+
+
+def wiesemann(m, c, eps):
+    """Of whatever may go wrong, each with the same probability; Documentation/link-physics.md
+    has the count."""
+    counts = 2 * 5 + 2  # clicks in each basis: mu at most, nu1 and nu2 both ways; errors
+    chain, sampling, hashing = 1, 1, 1
+    part = eps / (counts + 2 * (chain + 2 * sampling) + hashing)
+
+    def gamma(_, z, s):
+        """Serfling: exp(-2 gamma^2 s z^2 / ((s + z) (z + 1))) is part^2."""
+        return sqrt(-log(part ** 2) * (s + z) * (z + 1) / (2 * s * z ** 2))
+
+    bits, phi = decoys(m, c, part, gamma)
+    hashed = 2 * log2(1 / (2 * part))
+    chained = log2(2 / part ** 2)
+    return bits - hashed - chained - log2(2 / m['eps_cor']), phi
+
+
+def bb84(m, c, eps):
+    return min(lim(m, c, eps), wiesemann(m, c, eps)) if eps else lim(m, c, eps)
 
 
 def tomamichel(m, c, eps):
@@ -486,7 +515,7 @@ def cow_variant(m, c, eps):
 
 
 def bound(m, c, eps=0):
-    return {'bb84': lambda: lim(m, c, eps), 'bbm92': lambda: tomamichel(m, c, eps),
+    return {'bb84': lambda: bb84(m, c, eps), 'bbm92': lambda: tomamichel(m, c, eps),
             'e91': lambda: acin(c, eps), 'b92': lambda: b92(m, c, eps),
             'cow': lambda: cow(m, c, eps),
             'cow-variant': lambda: cow_variant(m, c, eps)}[m['protocol']]()
@@ -603,12 +632,22 @@ def check_bound(check, m):
     check.near(f'{name}: key', m['key'], max(0, key), 1e-7)
 
 
+def check_both(check, m, counts):
+    """Each of the two bounds, of which the shorter key is taken."""
+    for name, way in (('lim', lim), ('wiesemann', wiesemann)):
+        bits, phi = way(m, counts, m['eps_sec'])
+        check.near(f'{m["name"]}: {name}', m[name], bits, 1e-7)
+        check.near(f'{m["name"]}: {name}, phase error', m[f'{name}_phase'], phi, 1e-7)
+
+
 def check_block(check, m):
     """Whole bits of a block."""
     counts = {'pulses': m['pulses'], 'clicks': m['clicks'], 'errors': m['errors'],
               'qber': m['errors'][0] / m['compared'][0], 'chsh': None, 'visible': None,
               'coincidences': m['coincidences'], 'meetings': m['meetings'],
               'inconclusive': m['nothing']}
+    if m['protocol'] == 'bb84':
+        check_both(check, m, counts)
     bits, _ = bound(m, counts, m['eps_sec'])
     if m['protocol'] not in ('bb84', 'bbm92'):
         bits -= 2 * log2(1 / m['eps_sec'])

@@ -7,7 +7,10 @@
 
 #include "proof.h"
 
-#define LIM_TERMS 21 /* into which Lim et al. divide eps_sec */
+/* Into how many shares eps_sec is divided: by Lim et al., and by our count of what may fail
+ * in the way of Wiesemann et al.
+ */
+enum { LIM_TERMS = 21, WIESEMANN_TERMS = 19 };
 
 static double square(double x)
 {
@@ -65,7 +68,7 @@ static double count_most(double mean, double eps)
 	return mean + c / 3 + sqrt(c * (c / 9 + 2 * mean));
 }
 
-/* ---- BB84 with two decoys: Lim et al., PRA 89, 022307 ---- */
+/* ---- BB84 with two decoys: Lim et al., PRA 89, 022307, and Wiesemann et al. ---- */
 
 /**
  * struct decoy - statistics of a basis
@@ -76,12 +79,12 @@ struct decoy {
 	double high[INTENSITIES];
 };
 
-/* @eps: 0 for an infinite block. */
+/* @eps: of a single bound; 0 for an infinite block. */
 static void decoy_bounds(const struct source *s, const double *count,
 			 double eps, struct decoy *decoy)
 {
 	double total = count[0] + count[1] + count[2];
-	double delta = eps > 0 ? sqrt(total / 2 * log(LIM_TERMS / eps)) : 0;
+	double delta = eps > 0 ? sqrt(total / 2 * log(1 / eps)) : 0;
 	int k;
 
 	for (k = 0; k < INTENSITIES; k++) {
@@ -127,20 +130,42 @@ static double decoy_single(const struct source *s, const struct decoy *n)
 		(mu[0] * (mu[1] - mu[2]) - square(mu[1]) + square(mu[2])));
 }
 
-/* Equation 5: what the rate of errors of @c clicks says of @d others. */
-static double decoy_gamma(double eps, double b, double c, double d)
+/*
+ * What the rate @b of errors of @c clicks may be more in @d others: equation 5, with
+ * @eps a share of eps_sec.
+ */
+static double lim_gamma(double eps, double b, double c, double d)
 {
 	double spread = (c + d) / (c * d);
 
 	return sqrt(spread * (1 - b) * b / M_LN2 *
-		    log2(spread / ((1 - b) * b) * square(LIM_TERMS / eps)));
+		    log2(spread / ((1 - b) * b) / square(eps)));
 }
 
+/* The same by Serfling's inequality, for any rate: it fails with @eps squared, which is what
+ * a smoothing of @eps asks for.
+ */
+static double serfling_gamma(double eps, double b, double c, double d)
+{
+	(void)b;
+	return sqrt((c + d) / (c * d) * (c + 1) / c * log(1 / eps));
+}
+
+/**
+ * struct account - how a proof counts what may go wrong in a block
+ * @eps: of a single bound; 0 for an infinite block
+ * @gamma: deviation of phase errors from errors of the check basis
+ */
+struct account {
+	double eps;
+	double (*gamma)(double eps, double b, double c, double d);
+};
+
 static double decoy_phase_error(const struct source *s, const struct seen *seen,
-				double single, double eps)
+				double single, const struct account *account)
 {
 	struct decoy clicks, errors;
-	double other, wrong, rate;
+	double other, wrong, rate, eps = account->eps;
 
 	decoy_bounds(s, seen->clicks[BASIS_CHECK], eps, &clicks);
 	decoy_bounds(s, seen->errors[BASIS_CHECK], eps, &errors);
@@ -148,46 +173,89 @@ static double decoy_phase_error(const struct source *s, const struct seen *seen,
 	wrong = positive(photons(s, 1) * (errors.high[1] - errors.low[2]) /
 			 (s->intensity[1] - s->intensity[2]));
 	if (eps > 0 && wrong < 1)
-		wrong = 1; /* gamma has no value at 0 */
+		wrong = 1; /* equation 5 has no value at 0 */
 	if (!(other > 0) || !(wrong < other / 2))
 		return 0.5;
 	rate = wrong / other;
 	if (eps > 0)
-		rate += decoy_gamma(eps, rate, other, single);
+		rate += account->gamma(eps, rate, other, single);
 	/* of a large eps there is no such bound */
 	return rate < 0.5 ? rate : 0.5;
 }
 
 /*
- * The paper also has the clicks of empty pulses as secret. But Bob's bit of an empty pulse
+ * The papers also have the clicks of empty pulses as secret. But Bob's bit of an empty pulse
  * may be Eve's own, and reconciliation by Cascade, in the end, tells all where his bits
  * are wrong: then she has Alice's (arXiv 2307.00576). What is left knows of no such
  * thing: where bits are wrong says nothing of which phases are.
  */
-static void bound_bb84(const struct model *model, const struct seen *seen,
-		       double eps, struct bound *bound)
+static void bound_decoys(const struct source *s, const struct seen *seen,
+			 const struct account *account, struct bound *bound)
 {
-	const struct source *s = &model->source;
 	struct decoy clicks;
 
-	bound->proof = eps > 0 ? "finite key, general attacks: "
-				 "Lim et al., Phys. Rev. A 89, 022307" :
-				 "asymptotic, two decoys: "
-				 "Lim et al., Phys. Rev. A 89, 022307";
-	decoy_bounds(s, seen->clicks[BASIS_KEY], eps, &clicks);
+	decoy_bounds(s, seen->clicks[BASIS_KEY], account->eps, &clicks);
 	bound->single = decoy_single(s, &clicks);
 	bound->phase_error = 0.5;
 	if (!(bound->single > 0)) {
 		bound->reason = "decoys leave no clicks of single photons";
 		return;
 	}
-	bound->phase_error = decoy_phase_error(s, seen, bound->single, eps);
+	bound->phase_error = decoy_phase_error(s, seen, bound->single, account);
 	if (bound->phase_error >= 0.5)
 		bound->reason = "the phase error may be 1/2";
 	bound->bits = bound->single * (1 - entropy_to_half(bound->phase_error));
-	if (eps > 0)
-		bound->cost = 6 * log2(LIM_TERMS / eps) +
-			      log2(2 / model->finite.eps_cor);
+}
+
+void proof_bb84(const struct model *model, const struct seen *seen,
+		struct bound *lim, struct bound *wiesemann)
+{
+	double eps = model->finite.eps_sec;
+	struct account of_lim = { eps / LIM_TERMS, lim_gamma };
+	struct account ours = { eps / WIESEMANN_TERMS, serfling_gamma };
+	double verify = log2(2 / model->finite.eps_cor);
+
+	*lim = *wiesemann = (struct bound){ 0 };
+	bound_decoys(&model->source, seen, &of_lim, lim);
+	lim->cost = 6 * log2(1 / of_lim.eps) + verify;
+	/* hashing: 2 log2(1 / 2 eps), the chain rule: log2(2 / eps^2) */
+	bound_decoys(&model->source, seen, &ours, wiesemann);
+	wiesemann->cost = 4 * log2(1 / ours.eps) - 1 + verify;
+}
+
+/* The key of @a is shorter than that of @b; where there is none it is the shortest. */
+static bool shorter(const struct bound *a, const struct bound *b)
+{
+	if (a->reason || b->reason)
+		return a->reason && !b->reason;
+	return a->bits - a->cost < b->bits - b->cost;
+}
+
+static void bound_bb84_block(const struct model *model, const struct seen *seen,
+			     struct bound *bound)
+{
+	struct bound lim, wiesemann;
+
+	proof_bb84(model, seen, &lim, &wiesemann);
+	*bound = shorter(&lim, &wiesemann) ? lim : wiesemann;
+	bound->proof = "finite key, general attacks: the shorter key of "
+		       "Lim et al., Phys. Rev. A 89, 022307, and, with terms "
+		       "for two decoys that were counted here, of "
+		       "Wiesemann et al., arXiv 2405.16578";
+}
+
+static void bound_bb84(const struct model *model, const struct seen *seen,
+		       double eps, struct bound *bound)
+{
+	struct account infinite = { 0 };
+
+	if (eps > 0) {
+		bound_bb84_block(model, seen, bound);
+		return;
+	}
+	bound->proof = "asymptotic, two decoys: "
+		       "Lim et al., Phys. Rev. A 89, 022307";
+	bound_decoys(&model->source, seen, &infinite, bound);
 }
 
 /* ---- BBM92: Shor and Preskill; Tomamichel et al., Nat. Commun. 3, 634 ---- */

@@ -45,6 +45,18 @@ bool proof_finite(const struct model *model);
  * is 0, of infinitely many pulses in these proportions. */
 void proof_bound(const struct model *model, const struct seen *seen,
 		 bool counted, struct bound *bound);
+/**
+ * proof_bb84() - the two bounds of a block of which proof_bound() takes the shorter key
+ * @model: link, of BB84, whose eps_sec is above 0
+ * @seen: counts of the block
+ * @lim: by Lim et al., Phys. Rev. A 89, 022307
+ * @wiesemann: after Wiesemann et al., arXiv 2405.16578; terms for two decoys are ours
+ *
+ * Both estimate single photons by the same equations. Shares of eps_sec, what is paid for
+ * smoothing, and the inequality for phase errors differ. @proof of both stays NULL.
+ */
+void proof_bb84(const struct model *model, const struct seen *seen,
+		struct bound *lim, struct bound *wiesemann);
 /* S of these coincidences, or 0 if one of the four settings has none. */
 double seen_chsh(const struct seen *seen);
 /* What is seen of @pulses pulses where all is as expected. */

@@ -117,7 +117,7 @@ struct expected {
  * struct secret - how much of a block is secret, and why
  * @bits: that may be kept; 0 if none
  * @reason: why there are none, in a few words, or NULL
- * @proof: what @bits rests on: a paper, "finite key" or "asymptotic"
+ * @proof: what @bits rests on: papers, "finite key" or "asymptotic"
  * @single: bound on the clicks from single photons
  * @phase_error: bound on their phase error, at most 1/2 (COW: 0, there is none)
  * @eps_sec, @eps_cor: of this block; 0: asymptotic
