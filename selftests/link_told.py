@@ -13,7 +13,7 @@ from math import floor
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'ref'))
 
 from ktap import equal, run, scaled                          # noqa: E402
-from qkd_rate import lim                                    # noqa: E402
+from qkd_rate import bb84                                   # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SEED = 32               # bytes that Cascade begins with: they say nothing of the key
@@ -86,8 +86,8 @@ def check_block(told_by, alice, end):
     equal(8 * one(end, 'hash'), HASH, 'bits of the hash')
     told = told_by(alice, end) + HASH
     equal(one(end, 'leaked'), told, 'bits that are counted as told')
-    bound, _ = lim({'mu': one(end, 'mu'), 'share': one(end, 'share'), 'eps_cor': eps_cor},
-                   {'clicks': clicks, 'errors': errors}, eps_sec)
+    bound, _ = bb84({'mu': one(end, 'mu'), 'share': one(end, 'share'), 'eps_cor': eps_cor},
+                    {'clicks': clicks, 'errors': errors}, eps_sec)
     # whole bytes; a double has the bound to 1e-10 bits
     most = min(left, floor(bound - told + 1e-6))
     within('bits kept', kept, most - 7, most)
