@@ -40,6 +40,7 @@ struct pace {
  * @why: the last block was dropped for, that was said
  * @said: for complain()
  * @unmet: why the ends did not meet the last time
+ * @together: when they were together last, or began
  * @retry: seconds until they try again
  */
 struct end {
@@ -64,6 +65,7 @@ struct end {
 	const char *why;
 	unsigned int said;
 	int unmet;
+	double together;
 	double retry;
 };
 

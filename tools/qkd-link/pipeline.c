@@ -31,6 +31,7 @@
 #define RETRY_MOST 10.0
 #define TURN 0.2 /* seconds between two looks, where there is nothing to do */
 #define FRUITLESS 3 /* blocks without key that are an alarm */
+#define APART_MOST 30.0 /* seconds after which it is an alarm */
 #define AGAIN_LEAST \
 	0.5 /* seconds to the next block then, then twice that, ... */
 #define AGAIN_MOST 16.0
@@ -90,6 +91,8 @@ void end_scene(struct end *end)
 static const char too_noisy[] = "QBER is above what the protocol can bear";
 static const char fruitless[] =
 	"block after block has no key, and not for its QBER";
+static const char apart[] =
+	"the ends have not met for half a minute: no key comes";
 static const char stopped[] =
 	"key of the tags is at its low mark: give both ends a new bootstrap key, see qkd-link(1)";
 
@@ -461,7 +464,8 @@ static int alice_turn(struct end *end)
 		return err;
 	both = mine & theirs;
 	stop = (mine | theirs) & BOB_STOPPED;
-	if (stop)
+	/* what Bob says there has no tag: it can stop, and sounds no alarm */
+	if (mine & BOB_STOPPED)
 		set_alarm(end, stopped);
 	if (!stop && both & BOB_READY && (mine | theirs) & BOB_NEEDS &&
 	    wall() >= end->again)
@@ -617,8 +621,13 @@ static int meeting(struct end *end)
 		set_alarm(end, stopped);
 	if (!err) {
 		end->retry = RETRY_LEAST;
+		if (end->alarm == apart)
+			set_alarm(end, NULL);
 		err = connected(end);
 		say_lost(end, err);
+		end->together = wall();
+	} else if (!end->alarm && wall() - end->together > APART_MOST) {
+		set_alarm(end, apart);
 	}
 	part(end);
 	report(end);
@@ -630,6 +639,7 @@ static int run(struct end *end)
 	int err = 0;
 
 	end->retry = RETRY_LEAST;
+	end->together = wall();
 	while (!link_stop) {
 		err = meeting(end);
 		if (err == ENDED)
