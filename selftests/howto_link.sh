@@ -73,7 +73,7 @@ alice()
 	check "tunnels" paste_block tunnels-alice
 	barrier tunnels
 	check "packets pass" says try "cipher otp" "cipher aes"
-	check "figures" says watch 'qkd_link_alarm{link="qkd0"} 0' "connected to the other end"
+	check "figures" says watch 'qkd_link_alarm{link="qkd0"} 0' "is kept: " "eps_sec"
 	check "Eve is noticed" says eve "qber-alarm" "QBER is above" "reason qber"
 	check "the tunnels block" blocked
 	check "she goes, and they come back" says gone "qber-clear" " 3 received"
