@@ -107,7 +107,7 @@ TEST(names)
 		}
 		EXPECT_EQ(-EINVAL, qkd_enum_value(which, "nothing"));
 	}
-	EXPECT_EQ(102, found);
+	EXPECT_EQ(106, found);
 	EXPECT_STREQ("supply-end", qkd_enum_name(QKD_ENUM_EVENT_TYPE,
 						 QKD_EVENT_TYPE_SUPPLY_END));
 	EXPECT_STREQ("sa-restored", qkd_enum_name(QKD_ENUM_EVENT_TYPE,
