@@ -15,13 +15,7 @@
 #include "damage.h"
 #include "etsi014_traces.h"
 
-#pragma GCC diagnostic ignored "-Wsign-compare"
-#pragma GCC diagnostic ignored "-Wclobbered"
-#include "kselftest_harness.h"
-
-/* An emulated machine that shares its host may take its time. */
-#undef TEST_TIMEOUT_DEFAULT
-#define TEST_TIMEOUT_DEFAULT 300
+#include "slow_harness.h"
 
 static const uint8_t stream[] = { 0x5a, 0x3c, 0x9e, 0x1f, 0x7b, 0x2d,
 				  0x48, 0x06, 0xa1, 0xc4, 0xe9, 0xf2,

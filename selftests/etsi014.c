@@ -14,13 +14,7 @@
 #include "damage.h"
 #include "etsi014_traces.h"
 
-#pragma GCC diagnostic ignored "-Wsign-compare"
-#pragma GCC diagnostic ignored "-Wclobbered"
-#include "kselftest_harness.h"
-
-/* An emulated machine that shares its host may take its time. */
-#undef TEST_TIMEOUT_DEFAULT
-#define TEST_TIMEOUT_DEFAULT 300
+#include "slow_harness.h"
 
 /* From the standard. */
 #define ID "bc490419-7d60-487f-adc1-4ddcc177c139"

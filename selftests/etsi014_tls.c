@@ -14,13 +14,7 @@
 #include "etsi014_kme.h"
 #include "etsi014_traces.h"
 
-#pragma GCC diagnostic ignored "-Wsign-compare"
-#pragma GCC diagnostic ignored "-Wclobbered"
-#include "kselftest_harness.h"
-
-/* An emulated machine that shares its host may take its time. */
-#undef TEST_TIMEOUT_DEFAULT
-#define TEST_TIMEOUT_DEFAULT 300
+#include "slow_harness.h"
 
 static const struct etsi014_request status = { .call = ETSI014_STATUS };
 static const struct etsi014_request enc = { .call = ETSI014_ENC_KEYS,

@@ -17,13 +17,7 @@
 #include "etsi014_traces.h"
 
 #undef ARRAY_SIZE
-#pragma GCC diagnostic ignored "-Wsign-compare"
-#pragma GCC diagnostic ignored "-Wclobbered"
-#include "kselftest_harness.h"
-
-/* An emulated machine that shares its host may take its time. */
-#undef TEST_TIMEOUT_DEFAULT
-#define TEST_TIMEOUT_DEFAULT 300
+#include "slow_harness.h"
 
 #define TIMEOUT 10000 /* ms */
 

@@ -15,13 +15,7 @@
 #include "damage.h"
 #include "etsi014_traces.h"
 
-#pragma GCC diagnostic ignored "-Wsign-compare"
-#pragma GCC diagnostic ignored "-Wclobbered"
-#include "kselftest_harness.h"
-
-/* An emulated machine that shares its host may take its time. */
-#undef TEST_TIMEOUT_DEFAULT
-#define TEST_TIMEOUT_DEFAULT 300
+#include "slow_harness.h"
 
 #define ID "1726e9AA976a2b3b4c5d6e7f80912a3b"
 #define KEY "ad229dfe8a276e74c1f3b5d7f9a1c3e5071829304152637485960718293a4b5c"

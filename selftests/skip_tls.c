@@ -17,13 +17,7 @@
 #define DIR "/tmp/skip"
 #include "peer_server.h"
 
-#pragma GCC diagnostic ignored "-Wsign-compare"
-#pragma GCC diagnostic ignored "-Wclobbered"
-#include "kselftest_harness.h"
-
-/* An emulated machine that shares its host may take its time. */
-#undef TEST_TIMEOUT_DEFAULT
-#define TEST_TIMEOUT_DEFAULT 300
+#include "slow_harness.h"
 
 static const struct skip_request new_key = { .call = SKIP_NEW_KEY,
 					     .size = 256 };
