@@ -727,6 +727,22 @@ static void finite_protocol(enum protocol protocol)
 	       "%s: asymptotic", model.name);
 }
 
+/* Blocks as presets have them are large enough for a key. A satellite's are of its passes. */
+static void finite_presets(void)
+{
+	struct secret secret;
+	struct model model;
+	const char *name;
+	int i;
+
+	for (i = 0; (name = model_preset_name(i)); i++) {
+		must(model_preset(&model, name), name);
+		EXPECT(model.channel.medium == MEDIUM_SATELLITE ||
+			       kept(&model, model.finite.block, &secret) > 0,
+		       "%s: no key of its own blocks", name);
+	}
+}
+
 /*
  * Whatever chance makes of few counts, they are no key: all coincidences as they should be,
  * so that S is 4; no click at a dark detector, nor of an empty symbol.
@@ -1216,6 +1232,7 @@ int main(int argc, char **argv)
 		finite_both("key-basis=0.5;misalignment=4 %");
 		finite_both("eps-sec=1e-20");
 		finite_leaked();
+		finite_presets();
 		finite_promises();
 		finite_empty();
 	} else if (!strcmp(what, "closed")) {

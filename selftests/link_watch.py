@@ -720,7 +720,7 @@ def test_report_presets():
                    'cow-fibre-2km', 'cow-variant-fibre-10km'):
         root = ElementTree.fromstring(make_report(STATE | {'preset': preset}, 'report.svg'))
         texts = [''.join(part.itertext()) for part in root.iter(SVG + 'text')]
-        bounded = preset.split('-')[0] in ('bb84', 'bbm92') and preset != 'bb84-terahertz'
+        bounded = preset.split('-')[0] in ('bb84', 'bbm92')
         equal([text for text in texts if text.endswith('finite blocks')],
               [preset.split('-')[0] + ', finite blocks'] * bounded, preset)
     tables, root = page_of(EMPTY)

@@ -231,7 +231,7 @@ static const struct preset presets[] = {
 		    .pointing = 1e-4,
 		    .background = 8.3e-3 },
 		  { .efficiency = 0.5, .dark = 1e-6, .misalignment = 0.015 },
-		  BLOCK(1000000) },
+		  BLOCK(3000000) },
 		"BB84 with two decoys at 30 THz across a room: what may once be",
 		{ "wavelength 10 um (30 THz): of the 0.1 to 50 THz of Ottaviani et "
 		  "al. [9]",
