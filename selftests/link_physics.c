@@ -433,6 +433,7 @@ static void figures_refused(void)
 	refused("b92-fibre-2km", "share-mu", "0.5", "sum to 1");
 	refused("e91-fibre-20km", "alice-efficiency", "0", "above 0");
 	refused("cow-variant-fibre-10km", "protocol", "cow", "share-nu2");
+	refused("cow-variant-fibre-10km", "data", "0.33", "1/3 or more");
 }
 
 /* Is there a statement that has the name, and a source or what stands for one? */
@@ -691,10 +692,17 @@ static double kept(const struct model *model, double block,
 	return secret->bits / block;
 }
 
+/* Of these a bound knows blocks. */
+static bool has_blocks(enum protocol protocol)
+{
+	return protocol == PROTOCOL_BB84 || protocol == PROTOCOL_BBM92 ||
+	       protocol == PROTOCOL_COW_VARIANT;
+}
+
 static void finite_protocol(enum protocol protocol)
 {
 	struct model model = preset(base_of[protocol], "");
-	bool finite = protocol == PROTOCOL_BB84 || protocol == PROTOCOL_BBM92;
+	bool finite = has_blocks(protocol);
 	struct expected e = expect(&model);
 	double most = e.key / e.sifted, share = 0, last = -1, block;
 	struct secret secret;
@@ -860,6 +868,21 @@ static void finite_promises(void)
 	       secret.bits);
 }
 
+/* An epsilon whose square is no number any more is no epsilon of 0. */
+static void finite_tiny(enum protocol protocol)
+{
+	struct model model = preset(base_of[protocol], "");
+	struct counts counts = block_counts(&model, 1e7);
+	struct secret some, fewer;
+
+	rate_secret(&model, &counts, 0, &some);
+	set(&model, "eps-sec=1e-200");
+	rate_secret(&model, &counts, 0, &fewer);
+	EXPECT(some.bits && fewer.bits < some.bits,
+	       "%s: %" PRIu64 " bits, not fewer than %" PRIu64, model.name,
+	       fewer.bits, some.bits);
+}
+
 /* Also where no bound knows blocks, the hash has its price. */
 static void finite_hash(enum protocol protocol)
 {
@@ -921,7 +944,7 @@ static void finite_table(enum protocol protocol)
 {
 	static const char none[] = "# proof: key_block: none\n";
 	struct model model = preset(base_of[protocol], "");
-	bool finite = protocol == PROTOCOL_BB84 || protocol == PROTOCOL_BBM92;
+	bool finite = has_blocks(protocol);
 	struct expected e = expect(&model);
 	double block = model.finite.block, bits;
 	struct counts counts = block_counts(&model, block);
@@ -1224,6 +1247,8 @@ int main(int argc, char **argv)
 			finite_protocol(p);
 		for (p = 0; p < PROTOCOLS; p++)
 			finite_hash(p);
+		for (p = 0; p < PROTOCOLS; p++)
+			finite_tiny(p);
 		for (p = 0; p < PROTOCOLS; p++)
 			finite_table(p);
 		for (p = 0; p < PROTOCOLS; p++)

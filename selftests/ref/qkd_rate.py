@@ -213,9 +213,8 @@ def light_cow(m, eta, dark):
              ([data * (1 - e), data * e], [data, data], [0, 0])]
     pairs = [clicks_of(interferometer(m, monitor, *slots), dark)
              for slots in ((1, 0), (1, 1), (0, 0))]
-    gain = [sum(x) for x in lines + pairs]
-    qber = [lines[0][1] / gain[0], 0.5, 0.5]
-    qber = [qber[0], 0, 0] + [x[1] / sum(x) for x in pairs]
+    gain = [sum(x) * (1 - sum(y)) for x, y in zip(lines, pairs)] + [sum(x) for x in pairs]
+    qber = [lines[0][1] / sum(lines[0]), 0, 0] + [x[1] / sum(x) for x in pairs]
     return {'gain': gain, 'qber': qber, 'sifted': m['share'][0] * gain[0], 'error': qber[0],
             'visible': (pairs[1][0] - pairs[1][1]) / gain[4]}
 
@@ -491,27 +490,54 @@ def cow(m, c, eps):
 
 def cow_variant(m, c, eps):
     """The state that is never sent, (empty, full) + (full, empty), as a sum of two that are,
-    and what is left."""
-    a = sqrt(m['mu'][0])
+    and what is left, which a measurement of Alice's would find as often as it finds it."""
+    a, pulses, shares = sqrt(m['mu'][0]), c['pulses'], m['share']
     wanted = [x + y for x, y in zip(symbol(0, a), symbol(a, 0))]
     two, none = symbol(a, a), symbol(0, 0)
     of_two = exp(a * a / 2)
     of_none = exp(-a * a / 2)
     left = [w - of_two * x - of_none * y for w, x, y in zip(wanted, two, none)]
-    rest = sqrt(overlap(left, left))
+    once = log(16 * 13) - 2 * log(eps) if eps else 0
+    each = once + log(40) if eps else 0
+    marked = 0.3
 
-    def yield_of(kind, detector, bound=most_mean):
+    def chain(function):
+        """By exponents t from 4 down to 4 / 2^19.5, in steps of the root of 2."""
+        return [function(4 / sqrt(2) ** i) for i in range(40)]
+
+    def most(count):
+        if not eps:
+            return count
+        kept = (1 - marked) * count + sqrt(2 * once * marked * count)
+        return min(chain(lambda t: (t * kept + each) / (1 - exp(-t)))) / (1 - marked)
+
+    def least(count):
+        if not eps:
+            return count
+        gone = marked * count
+        kept = max(0, count - gone - once / 3 - sqrt(once ** 2 / 9 + 2 * once * gone))
+        return max([0] + chain(lambda t: (t * kept - each) / (exp(t) - 1))) / (1 - marked)
+
+    def seen(kind, detector, limit=most):
         clicks, dim = c['clicks'][3 + kind], c['errors'][3 + kind]
-        return (bound(dim if detector else clicks - dim, eps) /
-                (c['pulses'] * m['share'][kind]))
+        return limit(dim if detector else clicks - dim) / shares[kind]
 
-    bright = (of_two * sqrt(yield_of(1, 0, least_mean)) - of_none * sqrt(yield_of(2, 0)) -
-              rest)
-    dim = of_two * sqrt(yield_of(1, 1)) + of_none * sqrt(yield_of(2, 1)) + rest
-    wrong = yield_of(0, 0) + (dim ** 2 - max(0, bright) ** 2) / 4
-    wrong *= m['data'] / ((1 - m['data']) / 2) * c['pulses'] * m['share'][0]
-    phi = most_count(wrong, eps) / c['clicks'][0]
-    return (c['clicks'][0] * (1 - h(phi)), phi) if phi < 0.5 else (0, 0.5)
+    # An outcome whose amplitudes, of what Alice holds, are those of what is left
+    found = 1 / (2 / (shares[0] / 2) + of_two ** 2 / shares[1] + of_none ** 2 / shares[2])
+    rest = pulses * overlap(left, left)
+    if eps:
+        mean = marked * found * rest
+        count = mean + once / 3 + sqrt(once ** 2 / 9 + 2 * once * mean)
+        rest = min(chain(lambda t: (t * count + each) / (1 - exp(-t)))) / (marked * found)
+    bright = of_two * sqrt(seen(1, 0, least)) - of_none * sqrt(seen(2, 0)) - sqrt(rest)
+    dim = of_two * sqrt(seen(1, 1)) + of_none * sqrt(seen(2, 1)) + sqrt(rest)
+    wrong = shares[0] * (seen(0, 0) + (dim ** 2 - max(0, bright) ** 2) / 4)
+    wrong *= m['data'] / ((1 - m['data']) / 2)
+    if eps:
+        wrong = min(chain(lambda t: ((exp(t) - 1) * wrong + each) / t))
+    phi = wrong / c['clicks'][0]
+    cost = 2 * log2(1 / eps) + log2(2 / m['eps_cor']) if eps else 0
+    return (c['clicks'][0] * (1 - h(phi)) - cost, phi) if phi < 0.5 else (0, 0.5)
 
 
 def bound(m, c, eps=0):
@@ -649,7 +675,7 @@ def check_block(check, m):
     if m['protocol'] == 'bb84':
         check_both(check, m, counts)
     bits, _ = bound(m, counts, m['eps_sec'])
-    if m['protocol'] not in ('bb84', 'bbm92'):
+    if m['protocol'] not in ('bb84', 'bbm92', 'cow-variant'):
         bits -= 2 * log2(1 / m['eps_sec'])
     if counts['qber'] > 0.11:
         bits = 0

@@ -24,6 +24,8 @@ enum kind {
 
 #define TELL_EARLY 4
 #define TELL_LATE 6
+#define DATA_AGAIN \
+	4 /* the data line's detector in struct gate; 1, 2: the interferometer's */
 #define BESIDE 3 /* choices per symbol: it, and those before and after */
 
 /* ---- Alice ---- */
@@ -136,7 +138,6 @@ struct hit {
  * @both: that it is both detectors, then
  * @stray: the gate of the next one
  * @at: the next hit to be looked at
- * @gate: its dead time
  */
 struct line {
 	double strays;
@@ -146,7 +147,6 @@ struct line {
 	size_t hits;
 	size_t room;
 	size_t at;
-	struct gate *gate;
 };
 
 static int line_hit(struct line *line, uint64_t gate, unsigned int seen)
@@ -234,21 +234,27 @@ static int photons(struct receiver *receiver, const struct arrival *arrival,
 		       line_strays(monitor, &receiver->noise, end);
 }
 
-/* The next symbol of which a line has something. */
 static uint64_t line_next(const struct line *line)
 {
-	uint64_t symbol = UINT64_MAX;
+	return line->at < line->hits ? line->hit[line->at].gate / 2 :
+				       UINT64_MAX;
+}
 
-	if (line->at < line->hits)
-		symbol = line->hit[line->at].gate / 2;
-	if (line->gate->again && line->gate->live < symbol)
-		symbol = line->gate->live;
+/* The next symbol of which there is something. */
+static uint64_t next_symbol(const struct gate *gate, const struct line *data,
+			    const struct line *monitor)
+{
+	uint64_t symbol = line_next(data), other = line_next(monitor);
+
+	if (other < symbol)
+		symbol = other;
+	if (gate->again && gate->live < symbol)
+		symbol = gate->live;
 	return symbol;
 }
 
-/* What it has of a symbol, early and late; false if it is dead then. */
-static bool line_take(struct receiver *receiver, struct line *line,
-		      uint64_t symbol, unsigned int seen[2])
+/* What a line has of a symbol, early and late. */
+static void line_take(struct line *line, uint64_t symbol, unsigned int seen[2])
 {
 	seen[0] = 0;
 	seen[1] = 0;
@@ -259,48 +265,40 @@ static bool line_take(struct receiver *receiver, struct line *line,
 			break;
 		seen[hit->gate % 2] |= hit->seen;
 	}
-	if (symbol < line->gate->live)
-		return false;
-	/* An afterpulse is in either slot. */
-	if (line->gate->again && symbol == line->gate->live)
-		seen[noise_word(&receiver->noise) >> 63] |= line->gate->again;
-	line->gate->again = 0;
-	return true;
 }
 
-static int data_symbol(struct receiver *receiver, struct line *line,
-		       uint64_t symbol)
+static int data_symbol(struct receiver *receiver, uint64_t symbol,
+		       const unsigned int seen[2], bool key)
 {
-	unsigned int seen[2], bit;
+	unsigned int bit = !seen[0];
 	struct choice choice = { 0 };
 	int err = 0;
 
-	if (!line_take(receiver, line, symbol, seen) || !(seen[0] | seen[1]))
+	if (!(seen[0] | seen[1]))
 		return 0;
-	bit = !seen[0];
 	if (seen[0] && seen[1]) {
 		err = chooser_draw(&receiver->chooser, &symbol, 1, &choice);
 		bit = choice.bits & 1;
 		OPENSSL_cleanse(&choice, sizeof(choice));
 	}
-	receiver_dead(receiver, line->gate, symbol, 0);
-	return err ?: receiver_click(receiver, symbol, 0, bit);
+	receiver_dead(receiver, symbol, DATA_AGAIN);
+	if (key && !err)
+		err = receiver_click(receiver, symbol, 0, bit);
+	return err;
 }
 
-static int monitor_symbol(struct receiver *receiver, struct line *line,
-			  uint64_t symbol)
+static int monitor_symbol(struct receiver *receiver, uint64_t symbol,
+			  const unsigned int seen[2])
 {
-	unsigned int seen[2], late, wrong;
+	unsigned int late, wrong;
 	int err = 0;
 
-	if (!line_take(receiver, line, symbol, seen))
-		return 0;
 	for (late = 0; !err && late < 2; late++) {
 		if (!seen[late])
 			continue;
 		wrong = seen[late] == 3 ? noise_word(&receiver->noise) >> 63 :
 					  seen[late] >> 1;
-		receiver_dead(receiver, line->gate, symbol, wrong);
+		receiver_dead(receiver, symbol, 1 << wrong);
 		err = receiver_click(receiver, symbol,
 				     (late ? TELL_LATE : TELL_EARLY) | wrong,
 				     0);
@@ -308,35 +306,50 @@ static int monitor_symbol(struct receiver *receiver, struct line *line,
 	return err;
 }
 
-static void line_begin(struct receiver *receiver, struct line *line)
+/*
+ * A click of either line makes both dead. Where the interferometer tells of a symbol, what the
+ * data line has of it is not for the key.
+ */
+static int one_symbol(struct receiver *receiver, struct line *data,
+		      struct line *monitor, uint64_t symbol)
 {
-	line->stray = next_stray(&receiver->noise, line, 2 * receiver->start);
-	if (line->gate->live < receiver->start)
-		line->gate->again = 0;
+	struct gate *gate = &receiver->gate;
+	unsigned int at_data[2], at_monitor[2], again, late;
+
+	line_take(data, symbol, at_data);
+	line_take(monitor, symbol, at_monitor);
+	if (symbol < gate->live)
+		return 0;
+	again = symbol == gate->live ? gate->again : 0;
+	gate->again = 0;
+	/* An afterpulse is in either slot. */
+	late = noise_word(&receiver->noise) >> 63;
+	at_data[late] |= !!(again & DATA_AGAIN);
+	at_monitor[late] |= again & ~DATA_AGAIN;
+	return data_symbol(receiver, symbol, at_data, !at_monitor[1]) ?:
+		       monitor_symbol(receiver, symbol, at_monitor);
 }
 
 static int receive(struct receiver *receiver, const struct arrival *arrival,
 		   size_t count)
 {
 	double d = receiver->stray;
-	struct line data = { .strays = d, .gate = &receiver->gate[0] };
-	struct line monitor = { .strays = d * (2 - d),
-				.both = d / (2 - d),
-				.gate = &receiver->gate[1] };
-	uint64_t end = receiver->start + receiver->slots, symbol, other;
+	struct line data = { .strays = d };
+	struct line monitor = { .strays = d * (2 - d), .both = d / (2 - d) };
+	uint64_t end = receiver->start + receiver->slots, symbol;
 	int err;
 
-	line_begin(receiver, &data);
-	line_begin(receiver, &monitor);
+	data.stray = next_stray(&receiver->noise, &data, 2 * receiver->start);
+	monitor.stray =
+		next_stray(&receiver->noise, &monitor, 2 * receiver->start);
+	if (receiver->gate.live < receiver->start)
+		receiver->gate.again = 0;
 	err = photons(receiver, arrival, count, &data, &monitor);
 	while (!err) {
-		symbol = line_next(&data);
-		other = line_next(&monitor);
-		symbol = symbol < other ? symbol : other;
+		symbol = next_symbol(&receiver->gate, &data, &monitor);
 		if (symbol >= end)
 			break;
-		err = data_symbol(receiver, &data, symbol) ?:
-			      monitor_symbol(receiver, &monitor, symbol);
+		err = one_symbol(receiver, &data, &monitor, symbol);
 	}
 	OPENSSL_clear_free(data.hit, data.room * sizeof(*data.hit));
 	OPENSSL_clear_free(monitor.hit, monitor.room * sizeof(*monitor.hit));

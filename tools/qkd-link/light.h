@@ -206,7 +206,7 @@ struct heard {
 };
 
 /**
- * struct gate - detectors that are dead together
+ * struct gate - the detectors; they are dead together
  * @live: first slot in which they are live
  * @again: afterpulses in that slot, a bit per detector
  */
@@ -223,7 +223,7 @@ struct receiver {
 	uint64_t key_limit;
 	uint64_t dead;
 	uint64_t next;
-	struct gate gate[2];
+	struct gate gate;
 	/* Of the trains that are not sifted yet: */
 	struct heard *heard;
 	size_t heards;
@@ -243,9 +243,8 @@ struct receiver {
 
 int receiver_click(struct receiver *receiver, uint64_t slot, unsigned int tell,
 		   unsigned int bit);
-/* After a click of that detector: dead, and perhaps an afterpulse. */
-void receiver_dead(struct receiver *receiver, struct gate *gate, uint64_t slot,
-		   unsigned int detector);
+/* After a click: all are dead; perhaps an afterpulse of that detector, a bit of @again. */
+void receiver_dead(struct receiver *receiver, uint64_t slot, uint8_t again);
 
 /* ---- Protocols ---- */
 

@@ -352,9 +352,8 @@ static int check_protocol(const struct model *model, const char **why)
 		  "share-nu2 must be 0: only cow-variant has empty symbols" },
 		{ model->protocol == PROTOCOL_COW_VARIANT && !(share[2] > 0),
 		  "share-nu2 (empty symbols) must be above 0" },
-		{ model->protocol == PROTOCOL_COW_VARIANT && s->data < 0.5 &&
-			  model->detector.dead > 0,
-		  "data must be 0.5 or more if there is dead time" });
+		{ model->protocol == PROTOCOL_COW_VARIANT && s->data < 1 / 3.0,
+		  "data must be 1/3 or more" });
 }
 
 static int check_detector(const struct model *model, const char **why)

@@ -60,12 +60,15 @@ static double mean_least(double count, double eps)
 	return positive(count + 2 * c / 3 - sqrt(2 * c * (2 * c / 9 + count)));
 }
 
-/* The most that is seen of what is @mean in the mean. */
+/* The most that is seen of what is @mean in the mean; @c: logarithm of 1 / eps. */
+static double seen_most(double mean, double c)
+{
+	return mean + c / 3 + sqrt(c * (c / 9 + 2 * mean));
+}
+
 static double count_most(double mean, double eps)
 {
-	double c = chance(eps);
-
-	return mean + c / 3 + sqrt(c * (c / 9 + 2 * mean));
+	return seen_most(mean, chance(eps));
 }
 
 /* ---- BB84 with two decoys: Lim et al., PRA 89, 022307, and Wiesemann et al. ---- */
@@ -530,54 +533,181 @@ static void bound_cow(const struct model *model, const struct seen *seen,
 	bound->bits = free * (1 - known);
 }
 
+/* ---- COW with empty symbols: ours ---- */
+
+/*
+ * Into how many shares what may fail is divided; how many exponents are tried; and the share
+ * of symbols of which the proof, and nobody else, has Alice measure how much of what is left
+ * (below) she sent.
+ */
+enum { VARIANT_TERMS = 13, TILTS = 40 };
+#define MARKED 0.3
+
 /**
- * struct yields - shares of a kind of symbols that click at the interferometer's detectors
- * @low: at least, of the bright one
- * @high: at most, of the bright (0) and of the dim one (1)
+ * struct doubt - logarithms of 1 / eps, of an infinite block 0
+ * @once: of a number of things that come independently of each other
+ * @chain: of those that may depend on all that came before; for all exponents together
+ */
+struct doubt {
+	double once;
+	double chain;
+};
+
+/* With sqrt(failures) smoothed twice, and eps_sec / 2 for hashing. */
+static struct doubt doubt_of(double eps)
+{
+	struct doubt doubt = { 0 };
+
+	if (eps > 0) {
+		doubt.once = log(16 * VARIANT_TERMS) - 2 * log(eps);
+		doubt.chain = doubt.once + log(TILTS);
+	}
+	return doubt;
+}
+
+/*
+ * Of things that come with probabilities that depend on all that came before, the sum of
+ * these, and how many came. The mean of exp(t count - (exp(t) - 1) sum) is 1 at most,
+ * for each t, also below 0.
+ */
+static double tilt(int i)
+{
+	return exp2(2 - i / 2.0);
+}
+
+static double sum_most(double count, double c)
+{
+	double most = INFINITY, t;
+	int i;
+
+	if (!(c > 0))
+		return count;
+	for (i = 0; i < TILTS; i++) {
+		t = tilt(i);
+		most = fmin(most, (t * count + c) / -expm1(-t));
+	}
+	return most;
+}
+
+static double sum_least(double count, double c)
+{
+	double least = 0, t;
+	int i;
+
+	if (!(c > 0))
+		return count;
+	for (i = 0; i < TILTS; i++) {
+		t = tilt(i);
+		least = fmax(least, (t * count - c) / expm1(t));
+	}
+	return least;
+}
+
+static double came_most(double sum, double c)
+{
+	double most = INFINITY, t;
+	int i;
+
+	if (!(c > 0))
+		return sum;
+	for (i = 0; i < TILTS; i++) {
+		t = tilt(i);
+		most = fmin(most, (expm1(t) * sum + c) / t);
+	}
+	return most;
+}
+
+/**
+ * struct yields - of symbols, if all were of one kind: those that click at the interferometer
+ * @low: at least, at the bright detector
+ * @high: at most, at the bright (0) and at the dim one (1)
  */
 struct yields {
 	double low;
 	double high[2];
 };
 
-static struct yields cow_yields(const struct model *model,
-				const struct seen *seen, int kind, double eps)
+/* From the clicks of symbols that are not marked. */
+static double yield_most(double clicks, double share, const struct doubt *doubt)
 {
-	double symbols = seen->pulses * model->source.share[kind];
+	double marked = MARKED * clicks;
+	double count = clicks - marked + sqrt(2 * doubt->once * marked);
+
+	return sum_most(count, doubt->chain) / (share * (1 - MARKED));
+}
+
+static double yield_least(double clicks, double share,
+			  const struct doubt *doubt)
+{
+	double marked = seen_most(MARKED * clicks, doubt->once);
+
+	return sum_least(positive(clicks - marked), doubt->chain) /
+	       (share * (1 - MARKED));
+}
+
+static struct yields variant_yields(const struct model *model,
+				    const struct seen *seen, int kind,
+				    const struct doubt *doubt)
+{
+	double share = model->source.share[kind];
 	double dim = seen->errors[BASIS_CHECK][kind];
 	double bright = positive(seen->clicks[BASIS_CHECK][kind] - dim);
 
 	return (struct yields){
-		.low = mean_least(bright, eps) / symbols,
-		.high = { mean_most(bright, eps) / symbols,
-			  mean_most(dim, eps) / symbols },
+		.low = yield_least(bright, share, doubt),
+		.high = { yield_most(bright, share, doubt),
+			  yield_most(dim, share, doubt) },
 	};
 }
 
-/* Of the symbols that are bits, the share that the interferometer would show as phase errors. */
-static double cow_phase_errors(const struct model *model,
-			       const struct seen *seen, double eps)
+/* The same of the state that is left when decoys and empty symbols are taken from
+ * the one that is never sent; whatever Eve does, Alice finds it as often as she does.
+ */
+static double variant_rest(const struct source *s, double pulses,
+			   const struct doubt *doubt)
 {
-	double half = model->source.intensity[0] / 2, rest = 2 * sinh(half);
-	struct yields one = cow_yields(model, seen, 0, eps);
-	struct yields two = cow_yields(model, seen, 1, eps);
-	struct yields none = cow_yields(model, seen, 2, eps);
+	double half = s->intensity[0] / 2;
+	double found = 1 / (4 / s->share[0] + exp(2 * half) / s->share[1] +
+			    exp(-2 * half) / s->share[2]);
+	double mean = MARKED * found * pulses * square(2 * sinh(half));
+
+	return sum_most(seen_most(mean, doubt->once), doubt->chain) /
+	       (MARKED * found);
+}
+
+/* Phase errors that the interferometer would show, of bits: a sum of probabilities. */
+static double variant_phase_errors(const struct model *model,
+				   const struct seen *seen,
+				   const struct doubt *doubt)
+{
+	const struct source *s = &model->source;
+	double half = s->intensity[0] / 2;
+	double rest = sqrt(variant_rest(s, seen->pulses, doubt));
+	struct yields one = variant_yields(model, seen, 0, doubt);
+	struct yields two = variant_yields(model, seen, 1, doubt);
+	struct yields none = variant_yields(model, seen, 2, doubt);
 	double dim = exp(half) * sqrt(two.high[1]) +
 		     exp(-half) * sqrt(none.high[1]) + rest;
 	double bright = exp(half) * sqrt(two.low) -
 			exp(-half) * sqrt(none.high[0]) - rest;
 
-	return one.high[0] + (square(dim) - square(positive(bright))) / 4;
+	return s->share[0] *
+	       (one.high[0] + (square(dim) - square(positive(bright))) / 4);
 }
 
 static void bound_cow_variant(const struct model *model,
 			      const struct seen *seen, double eps,
 			      struct bound *bound)
 {
-	const struct source *s = &model->source;
-	double n = seen->clicks[BASIS_KEY][0], phase;
+	const struct finite *finite = &model->finite;
+	double data = model->source.data, phase;
+	double n = seen->clicks[BASIS_KEY][0];
+	struct doubt doubt = doubt_of(eps);
 
-	bound->proof = ASYMPTOTIC(eps, "our bound for COW with empty symbols");
+	bound->proof = eps > 0 ? "finite key, general attacks: our bound for "
+				 "COW with empty symbols, not reviewed" :
+				 "asymptotic, our bound for COW with empty "
+				 "symbols";
 	bound->single = n;
 	bound->phase_error = 0.5;
 	if (!(n > 0 &&
@@ -585,16 +715,18 @@ static void bound_cow_variant(const struct model *model,
 		bound->reason = "no clicks of one of the lines";
 		return;
 	}
-	phase = cow_phase_errors(model, seen, eps) * seen->pulses * s->share[0];
-	/* As many as the data line has: it gets another share of the light, all of it. */
-	phase *= 2 * s->data / (1 - s->data);
-	bound->phase_error = count_most(phase, eps) / n;
+	/* The data line gets another share of the light, all of it. */
+	phase = variant_phase_errors(model, seen, &doubt) * 2 * data /
+		(1 - data);
+	bound->phase_error = came_most(phase, doubt.chain) / n;
 	if (bound->phase_error >= 0.5) {
 		bound->reason =
 			"loss or visibility: the phase error may be 1/2";
 		return;
 	}
 	bound->bits = n * (1 - entropy_to_half(bound->phase_error));
+	if (eps > 0)
+		bound->cost = 2 * log2(1 / eps) + log2(2 / finite->eps_cor);
 }
 
 /* ---- All of them ---- */
@@ -610,8 +742,10 @@ double seen_sifted(const struct model *model, const struct seen *seen)
 
 bool proof_finite(const struct model *model)
 {
-	return model->finite.eps_sec > 0 && (model->protocol == PROTOCOL_BB84 ||
-					     model->protocol == PROTOCOL_BBM92);
+	return model->finite.eps_sec > 0 &&
+	       (model->protocol == PROTOCOL_BB84 ||
+		model->protocol == PROTOCOL_BBM92 ||
+		model->protocol == PROTOCOL_COW_VARIANT);
 }
 
 void proof_bound(const struct model *model, const struct seen *seen,

@@ -64,16 +64,21 @@ static double share_of_1(struct click click)
 	return click.gain > 0 ? (1 - click.balance / click.gain) / 2 : 0;
 }
 
+/* Share of the pulses that find live detectors, if those that do click with probability @gain. */
+static double live_share(const struct model *model, double gain)
+{
+	return 1 /
+	       (1 + floor(model->detector.dead * model->source.rate) * gain);
+}
+
 /*
- * Afterpulses raise dark counts of all gates alike, by as much as a detector clicks; dead
- * time takes its share after each pulse that clicks, in one of its @slots. To the first
- * order in afterpulses, and as if slots of a pulse clicked independently.
+ * Afterpulses raise dark counts of all gates alike, by as much as a detector clicks: to the
+ * first order in afterpulses. Dead time takes its share after each gate that clicks.
  */
-static void settle(const struct model *model, double dark, int slots,
+static void settle(const struct model *model, double dark,
 		   const struct gate *gate, int gates, struct noise *noise)
 {
 	const struct detector *detector = &model->detector;
-	double dead = floor(detector->dead * model->source.rate);
 	double gain, clicks[2];
 	int i, d, round;
 
@@ -95,7 +100,7 @@ static void settle(const struct model *model, double dark, int slots,
 				1 - (1 - dark) * (1 - detector->afterpulse *
 							      clicks[d]);
 	}
-	noise->live = 1 / (1 + dead * (1 - pow(1 - gain, slots)));
+	noise->live = live_share(model, gain);
 }
 
 /* ---- BB84 ---- */
@@ -124,7 +129,7 @@ static void expect_bb84(const struct model *model, double eta, double dark,
 		gate[3 * i + 2] = (struct gate){ share * (1 - match),
 						 { mean / 2, mean / 2 } };
 	}
-	settle(model, dark, 1, gate, 3 * INTENSITIES, &noise);
+	settle(model, dark, gate, 3 * INTENSITIES, &noise);
 	for (i = 0; i < INTENSITIES; i++) {
 		double mean = s->intensity[i] * eta;
 		struct click click =
@@ -158,7 +163,7 @@ static void expect_b92(const struct model *model, double eta, double dark,
 	struct noise noise;
 	double error, right;
 
-	settle(model, dark, 1, gate, 2, &noise);
+	settle(model, dark, gate, 2, &noise);
 	own = click_of(&noise, gate[0].mean[0], gate[0].mean[1]);
 	other = click_of(&noise, gate[1].mean[0], gate[1].mean[1]);
 	error = noise.live * own.gain * share_of_1(own) / 2;
@@ -217,7 +222,7 @@ static void expect_pairs(const struct model *model, double eta, double dark,
 			     .alice = model->detector.dark };
 	struct click key, test;
 
-	settle(model, dark, 1, &gate, 1, &ends.bob);
+	settle(model, dark, &gate, 1, &ends.bob);
 	key = coincidence(&ends, pure);
 	e->gain[BASIS_KEY][0] = e->gain[BASIS_CHECK][0] =
 		ends.bob.live * key.gain;
@@ -249,62 +254,121 @@ double cow_meetings(const struct model *model)
 	       (model->protocol == PROTOCOL_COW ? full(s) * full(s) : 0);
 }
 
-static void expect_data_line(const struct model *model, double eta, double dark,
-			     struct expected *e)
-{
-	const struct source *s = &model->source;
-	double wrong = model->detector.misalignment;
-	double mean = s->intensity[0] * eta * s->data;
-	const struct gate gate[] = {
-		{ s->share[0] / 2, { mean * (1 - wrong), mean * wrong } },
-		{ s->share[0] / 2, { mean * wrong, mean * (1 - wrong) } },
-		{ s->share[1], { mean, mean } },
-		{ s->share[2], { 0, 0 } },
-	};
-	struct click bit;
-	struct noise noise;
+/**
+ * struct cow - Bob's two lines
+ * @slot: light of a full slot at the data line
+ * @meet: at the interferometer's detectors, where that many full slots meet
+ * @data: noise of the data line: early and late take the place of two detectors
+ * @monitor: noise of the interferometer
+ * @live: share of the symbols in which both are live
+ */
+struct cow {
+	double slot;
+	double meet[3][2];
+	struct noise data;
+	struct noise monitor;
+	double live;
+};
 
-	settle(model, dark, 1, gate, 4, &noise);
-	bit = click_of(&noise, gate[0].mean[0], gate[0].mean[1]);
-	e->gain[BASIS_KEY][0] = noise.live * bit.gain;
-	e->gain[BASIS_KEY][1] = noise.live * click_of(&noise, mean, mean).gain;
-	e->gain[BASIS_KEY][2] = noise.live * click_of(&noise, 0, 0).gain;
-	e->qber[BASIS_KEY][0] = share_of_1(bit);
-	e->sifted = s->share[0] * e->gain[BASIS_KEY][0];
-	e->error = e->qber[BASIS_KEY][0];
+static double silent(const struct noise *noise, const double mean[2])
+{
+	return 1 - click_of(noise, mean[0], mean[1]).gain;
 }
 
-static void expect_interferometer(const struct model *model, double eta,
-				  double dark, struct expected *e)
+/* Probability that no detector clicks in a symbol. */
+static double cow_silent(const struct source *s, const struct cow *cow)
+{
+	double f = full(s), meet[3], early[2];
+	int i;
+
+	for (i = 0; i < 3; i++)
+		meet[i] = silent(&cow->monitor, cow->meet[i]);
+	/* Where the symbol's first slot, empty or full, meets the one before. */
+	for (i = 0; i < 2; i++)
+		early[i] = f * meet[i + 1] + (1 - f) * meet[i];
+	return silent(&cow->data, (double[]){ 0, 0 }) *
+	       (s->share[0] * exp(-cow->slot) * meet[1] *
+			(early[0] + early[1]) / 2 +
+		s->share[1] * exp(-2 * cow->slot) * meet[2] * early[1] +
+		s->share[2] * meet[0] * early[0]);
+}
+
+static void settle_data(const struct model *model, double dark, struct cow *cow)
 {
 	const struct source *s = &model->source;
-	double mean = s->intensity[0] * eta * (1 - s->data), f = full(s);
-	double bright = mean * (1 + s->visibility) / 2;
-	double dim = mean * (1 - s->visibility) / 2;
+	double wrong = model->detector.misalignment * cow->slot;
+	double right = cow->slot - wrong;
+	const struct gate gate[] = {
+		{ s->share[0] / 2, { right, wrong } },
+		{ s->share[0] / 2, { wrong, right } },
+		{ s->share[1], { cow->slot, cow->slot } },
+		{ s->share[2], { 0, 0 } },
+	};
+
+	settle(model, dark, gate, 4, &cow->data);
+}
+
+static void settle_monitor(const struct model *model, double dark,
+			   struct cow *cow)
+{
+	const struct source *s = &model->source;
+	const double *one = cow->meet[1], *two = cow->meet[2];
+	double f = full(s);
 	const struct gate gate[] = {
 		/* Two slots a symbol: what meets in them is two, one or no pulses. */
-		{ (s->share[1] + f * f) / 2, { bright, dim } },
-		{ (s->share[0] + 2 * f * (1 - f)) / 2, { mean / 4, mean / 4 } },
+		{ (s->share[1] + f * f) / 2, { two[0], two[1] } },
+		{ (s->share[0] + 2 * f * (1 - f)) / 2, { one[0], one[1] } },
 		{ (s->share[2] + (1 - f) * (1 - f)) / 2, { 0, 0 } },
 	};
-	struct noise noise;
-	struct click two;
+
+	settle(model, dark, gate, 3, &cow->monitor);
+}
+
+static struct cow cow_of(const struct model *model, double eta, double dark)
+{
+	const struct source *s = &model->source;
+	double mean = s->intensity[0] * eta * (1 - s->data);
+	struct cow cow = {
+		.slot = s->intensity[0] * eta * s->data,
+		.meet = { { 0, 0 },
+			  { mean / 4, mean / 4 },
+			  { mean * (1 + s->visibility) / 2,
+			    mean * (1 - s->visibility) / 2 } },
+	};
+
+	settle_data(model, dark, &cow);
+	settle_monitor(model, dark, &cow);
+	cow.live = live_share(model, 1 - cow_silent(s, &cow));
+	return cow;
+}
+
+static void expect_cow(const struct model *model, double eta, double dark,
+		       struct expected *e)
+{
+	/* Bits have one pulse, decoys two, empty symbols none. */
+	static const int pulses[INTENSITIES] = { 1, 2, 0 };
+	struct cow cow = cow_of(model, eta, dark);
+	double wrong = model->detector.misalignment;
+	struct click click;
 	int kind;
 
-	settle(model, dark, 2, gate, 3, &noise);
 	for (kind = 0; kind < INTENSITIES; kind++) {
-		/* Bits have one pulse, decoys two, empty symbols none. */
-		const double *light = gate[kind == 0 ? 1 :
-					   kind == 1 ? 0 :
-						       2]
-					      .mean;
-		struct click click = click_of(&noise, light[0], light[1]);
+		const double *light = cow.meet[pulses[kind]];
+		double slots = cow.slot * pulses[kind];
 
-		e->gain[BASIS_CHECK][kind] = noise.live * click.gain;
+		click = click_of(&cow.data, slots * (1 - wrong), slots * wrong);
+		e->gain[BASIS_KEY][kind] =
+			cow.live * click.gain * silent(&cow.monitor, light);
+		if (!kind)
+			e->qber[BASIS_KEY][kind] = share_of_1(click);
+		click = click_of(&cow.monitor, light[0], light[1]);
+		e->gain[BASIS_CHECK][kind] = cow.live * click.gain;
 		e->qber[BASIS_CHECK][kind] = share_of_1(click);
 	}
-	two = click_of(&noise, bright, dim);
-	e->visibility = two.gain > 0 ? two.balance / two.gain : 0;
+	e->sifted = model->source.share[0] * e->gain[BASIS_KEY][0];
+	e->error = e->qber[BASIS_KEY][0];
+	click = click_of(&cow.monitor, cow.meet[2][0], cow.meet[2][1]);
+	e->visibility = click.gain > 0 ? click.balance / click.gain : 0;
 }
 
 /* ---- All of them ---- */
@@ -328,8 +392,7 @@ static void expect_light(const struct model *model, const struct state *state,
 		expect_pairs(model, eta, dark, e);
 		break;
 	default:
-		expect_data_line(model, eta, dark, e);
-		expect_interferometer(model, eta, dark, e);
+		expect_cow(model, eta, dark, e);
 		break;
 	}
 }

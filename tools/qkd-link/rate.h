@@ -45,11 +45,13 @@
  *	rest goes to the interferometer, which lays each slot over the one before:
  *	with mean photon numbers x, y of the two (after all losses) its detectors
  *	get (x + y +- 2 v sqrt(x y)) / 4, "+" where light belongs; misalignment
- *	is left out there. Both click: one of them at random. Dead time is
- *	in symbols, and of each line by itself; a symbol that begins live is
- *	live in both slots. An afterpulse comes in the first live symbol behind
- *	that of its click, in either slot. In the variant nothing across symbols
- *	is looked at.
+ *	is left out there. Both click: one of them at random. Where early and
+ *	late of a symbol meet and there is a click, the data line's of that symbol
+ *	is dropped. Dead time is
+ *	in symbols, and a click of either line makes both dead; a symbol that
+ *	begins live is live in both slots and both lines. An afterpulse comes in
+ *	the first live symbol behind that of its click, in either slot. In the
+ *	variant nothing across symbols is looked at.
  */
 
 /* Bases: of the key, and the one that is only looked at. */

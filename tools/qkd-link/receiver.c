@@ -63,7 +63,7 @@ void receiver_drop(struct receiver *receiver)
 	 * behind goes, too. */
 	if (receiver_trains(receiver)) {
 		receiver->next = receiver->heard[receiver->finished].start;
-		memset(receiver->gate, 0, sizeof(receiver->gate));
+		receiver->gate = (struct gate){ 0 };
 	}
 	receiver->heards = 0;
 	receiver->finished = 0;
@@ -92,12 +92,11 @@ int receiver_click(struct receiver *receiver, uint64_t slot, unsigned int tell,
 	return 0;
 }
 
-void receiver_dead(struct receiver *receiver, struct gate *gate, uint64_t slot,
-		   unsigned int detector)
+void receiver_dead(struct receiver *receiver, uint64_t slot, uint8_t again)
 {
-	gate->live = slot + 1 + receiver->dead;
+	receiver->gate.live = slot + 1 + receiver->dead;
 	if (noise_chance(&receiver->noise, receiver->model.detector.afterpulse))
-		gate->again |= 1 << detector;
+		receiver->gate.again |= again;
 }
 
 /* ---- Light by its angle ---- */
@@ -136,7 +135,7 @@ static int measure(struct receiver *receiver, uint64_t slot,
 	if (!seen)
 		return 0;
 	bit = seen == 3 ? choice->bits & 1 : seen >> 1;
-	receiver_dead(receiver, receiver->gate, slot, bit);
+	receiver_dead(receiver, slot, 1 << bit);
 	tell = receiver->light->tell(receiver, setting, &bit);
 	return tell < 0 ? 0 : receiver_click(receiver, slot, tell, bit);
 }
@@ -144,7 +143,7 @@ static int measure(struct receiver *receiver, uint64_t slot,
 /* The afterpulse that is due before slot @before, if it is not over. */
 static int measure_again(struct receiver *receiver, uint64_t before)
 {
-	struct gate *gate = receiver->gate;
+	struct gate *gate = &receiver->gate;
 	struct choice choice;
 	uint64_t slot;
 	unsigned int seen;
@@ -215,7 +214,7 @@ static uint64_t next_event(struct receiver *receiver, struct events *events,
 static int measure_event(struct receiver *receiver, uint64_t slot,
 			 const struct choice *choice, const struct event *event)
 {
-	struct gate *gate = receiver->gate;
+	struct gate *gate = &receiver->gate;
 	unsigned int seen = event->stray;
 	int err = measure_again(receiver, slot);
 
