@@ -717,7 +717,7 @@ def test_table():
                         ('does not hold together: ', ('0,100', 'set', 'mu=0')),
                         ('does not hold together: ', ('0,100', 'set', 'protocol=b92')),
                         ('does not hold together: data must be',
-                         ('5,5', 'preset', 'cow-variant-fibre-10km', 'set', 'data=0.4')),
+                         ('5,5', 'preset', 'cow-variant-fibre-10km', 'set', 'data=0.3')),
                         ('not FROM,TO', ('0,inf',)), ('not FROM,TO', ('9,1',))):
         refuses(text, '--distance', *words)
     with open(path('conf'), 'w', encoding='ascii') as file:

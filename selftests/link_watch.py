@@ -720,9 +720,9 @@ def test_report_presets():
                    'cow-fibre-2km', 'cow-variant-fibre-10km'):
         root = ElementTree.fromstring(make_report(STATE | {'preset': preset}, 'report.svg'))
         texts = [''.join(part.itertext()) for part in root.iter(SVG + 'text')]
-        bounded = preset.split('-')[0] in ('bb84', 'bbm92')
+        name = 'cow-variant' if 'variant' in preset else preset.split('-')[0]
         equal([text for text in texts if text.endswith('finite blocks')],
-              [preset.split('-')[0] + ', finite blocks'] * bounded, preset)
+              [name + ', finite blocks'] * (name in ('bb84', 'bbm92', 'cow-variant')), preset)
     tables, root = page_of(EMPTY)
     equal(len(tables['blocks']), 1)
     equal(points(root), (0, 0))

@@ -309,7 +309,7 @@ static const struct preset presets[] = {
 		    .visibility = 0.99 },
 		  FIBRE(10),
 		  NANOWIRES,
-		  BLOCK(1000000) },
+		  BLOCK(10000000) },
 		"COW with empty symbols, 10 km of fibre",
 		{ FIBRE_TEXT, NANOWIRES_TEXT,
 		  "visibility 99 %: assumed: an interferometer that is kept in tune",
