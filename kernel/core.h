@@ -415,6 +415,7 @@ void qkd_stream_kill(struct qkd_byte_stream *stream);
 u64 qkd_stream_room(const struct qkd_byte_stream *stream);
 void qkd_stream_committed(const struct qkd_slice *sl, u32 class);
 u64 qkd_stream_available(const struct qkd_byte_stream *stream, u32 class);
+int qkd_stream_dry(struct qkd_byte_stream *stream);
 u64 qkd_stream_tx_live(const struct qkd_byte_stream *stream);
 u64 qkd_stream_live(const struct qkd_byte_stream *stream);
 
@@ -544,6 +545,7 @@ void qkd_key_release_all(struct qkd_link *link);
 void qkd_key_kill_all(struct qkd_link *link);
 void qkd_key_reap(struct work_struct *work);
 u64 qkd_key_available(struct qkd_link *link, u32 class, u32 size);
+int qkd_key_check_supply(struct qkd_link *link, u32 class, u32 size, u32 count);
 
 /* link.c: registry, generations */
 extern struct mutex qkd_registry_lock;

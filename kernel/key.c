@@ -715,3 +715,32 @@ u64 qkd_key_available(struct qkd_link *link, u32 class, u32 size)
 	rcu_read_unlock();
 	return div_u64(bytes, round_up(size, QKD_KEY_UNIT));
 }
+
+/**
+ * qkd_key_check_supply - is there key for a request?
+ * @link: link
+ * @class: enum qkd_class
+ * @size: bytes of a key
+ * @count: how many are asked for
+ *
+ * Takes none. If there is too little it is counted and told, as where a key is
+ * allocated.
+ *
+ * Context: any.
+ * Return: 0, -ENETDOWN, -ENOKEY.
+ */
+int qkd_key_check_supply(struct qkd_link *link, u32 class, u32 size, u32 count)
+{
+	struct qkd_gen *gen;
+	int err;
+
+	if (qkd_link_state(link) != QKD_STATE_UP)
+		return -ENETDOWN;
+	if (qkd_key_available(link, class, size) >= count)
+		return 0;
+	rcu_read_lock();
+	gen = rcu_dereference(link->gen);
+	err = gen ? qkd_stream_dry(qkd_link_stream(link, gen, QKD_KEY, true)) : -ENETDOWN;
+	rcu_read_unlock();
+	return err;
+}

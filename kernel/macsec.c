@@ -612,18 +612,14 @@ static int sa_check_key(struct qkd_link *link, const struct qkd_macsec_sa *sa,
 	u32 len = macsec_suites[sa->suite].len;
 	struct macsec_context data;
 	struct qkd_key_context ctx = sa_context(sa, &data);
-	int err = 0;
+	int err;
 
 	if (sa->name.dir == QKD_DIR_IN)
 		err = qkd_key_check(link, sa->id, &ctx, len);
-	else if (qkd_link_state(link) != QKD_STATE_UP)
-		err = -ENETDOWN;
-	else if (!qkd_key_available(link, QKD_CLASS_REKEY, len))
-		err = -ENOKEY;
+	else
+		err = qkd_key_check_supply(link, QKD_CLASS_REKEY, len, 1);
 	if (err)
 		extack->_msg = qkd_key_error(err);
-	if (err == -ENOKEY)
-		qkd_refuse(link, QKD_REFUSED_NO_KEY);
 	return err;
 }
 

@@ -220,14 +220,12 @@ static int issue_keys(struct qkd_link *link, struct genl_info *info,
 static int check_supply(struct qkd_link *link, struct genl_info *info,
 			u32 class, u32 size, u32 count)
 {
+	int err;
+
 	if (count == 1)
 		return 0;
-	if (qkd_link_state(link) != QKD_STATE_UP)
-		return key_refused(info, NULL, -ENETDOWN);
-	if (qkd_key_available(link, class, size) >= count)
-		return 0;
-	qkd_refuse(link, QKD_REFUSED_NO_KEY);
-	return key_refused(info, info->attrs[QKD_A_KEY_COUNT], -ENOKEY);
+	err = qkd_key_check_supply(link, class, size, count);
+	return err ? key_refused(info, info->attrs[QKD_A_KEY_COUNT], err) : 0;
 }
 
 static int get_keys(struct qkd_link *link, struct genl_info *info,

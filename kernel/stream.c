@@ -315,7 +315,16 @@ static void qkd_stream_watch(struct qkd_byte_stream *stream)
 	}
 }
 
-static int qkd_stream_dry(struct qkd_byte_stream *stream)
+/**
+ * qkd_stream_dry - a request finds too little
+ * @stream: tx stream
+ *
+ * Counts it, and tells the first one until there is enough again.
+ *
+ * Context: any.
+ * Return: -ENOKEY.
+ */
+int qkd_stream_dry(struct qkd_byte_stream *stream)
 {
 	struct qkd_link *link = stream->gen->link;
 

@@ -511,17 +511,10 @@ static struct qkd_bindings wg_bindings = {
 static int check_key(struct qkd_link *link, const struct qkd_wg_request *request,
 		     struct netlink_ext_ack *extack)
 {
-	int err = 0;
+	int err = qkd_key_check_supply(link, QKD_CLASS_REKEY, QKD_WG_KEY, !request->by_id);
 
-	if (qkd_link_state(link) != QKD_STATE_UP)
-		err = -ENETDOWN;
-	else if (!request->by_id &&
-		 !qkd_key_available(link, QKD_CLASS_REKEY, QKD_WG_KEY))
-		err = -ENOKEY;
 	if (err)
 		extack->_msg = qkd_key_error(err);
-	if (err == -ENOKEY)
-		qkd_refuse(link, QKD_REFUSED_NO_KEY);
 	return err;
 }
 

@@ -240,7 +240,8 @@ def test_devices_refused():
 
 
 def test_no_key():
-    """a link without key, and one that is down"""
+    """a link without key, of which an event tells, and one that is down"""
+    listener = ALICE.listen()
     with devices('gcm-aes-128'):
         for site in SITES:
             site.qkd('macsec', 'unbind', 'macsec0')
@@ -248,12 +249,16 @@ def test_no_key():
                         emu={'seed': os.urandom(32), 'gen': 1, 'rate': 100})
         ALICE.bind('dry')
         refused(errno.ENOKEY, ALICE.add, 'out', 0, text='not enough key')
+        until(lambda: ('key-empty', 'dry', 'a2b-key') in
+              [(e['type'], e['link-name'], e.get('stream')) for e in listener.events()],
+              'the event')
         ALICE.qkd('link', 'set', 'dry', 'down')
         refused(errno.ENETDOWN, ALICE.add, 'out', 0, text='the link is not up')
         refused(errno.ENETDOWN, ALICE.add, 'in', 0, keys.pack({
             'link': 0, 'label': 1, 'stream': 3, 'class': 2, 'offset': 1, 'units': 1, 'tag': 0}))
         ALICE.qkd('link', 'del', 'dry')
         until(lambda: not ALICE.client.dump('macsec-dump'), 'the device goes with its link')
+    listener.close()
 
 
 def test_privilege():

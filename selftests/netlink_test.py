@@ -1787,11 +1787,12 @@ def test_events(k, q):
             'key-low': 1024, 'reserve-control': 0, 'reserve-rekey': 0})
         pair.begin()
         pair.open()
-        for _ in range(3):
+        for count in (1, 2, 1):
             pair.supply(A2B_KEY, 2048)
             for _ in range(40):
                 try:
-                    q.do('key-get', {'link-name': 'va', 'class': 'export', 'size': 64})
+                    q.do('key-get', {'link-name': 'va', 'class': 'export', 'size': 64,
+                                     'count': count})
                 except NlError as error:
                     k.equal('error', error.error, E.ENOKEY)
                     break
