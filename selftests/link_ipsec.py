@@ -10,7 +10,7 @@ import subprocess
 import time
 
 from guests import ROLE, Steps, barrier, get, put
-from link_lib import FAST, OPTICS, RUN, have, links_up, take_off, tell_optics
+from link_lib import FAST, OPTICS, RUN, Monitor, have, links_up, take_off, tell_optics
 from netns import run as command
 from supply_lib import (ALICE, BOB, accounts_of, end_up, policies_up, problems, sas_up, take_down,
                         tell, tunnel_up, until, write_psk)
@@ -21,6 +21,7 @@ CLEAR = 'qber-clear'
 AES = {ALICE.name: '10.3.1.1', BOB.name: '10.3.2.1'}
 ME = ALICE if ROLE == 'alice' else BOB
 LIGHT = OPTICS[ME.name]
+MONITOR = Monitor(ME)
 KEYS = []
 
 
@@ -43,31 +44,6 @@ def host_up():
     command('ip', 'link', 'set', 'eth0', 'netns', ME.name)
     end_up(ME, 'eth0')
     write_psk(shared('psk', 32))
-
-
-class Monitor:
-    """Events of this end's link."""
-
-    def __init__(self):
-        self.file, self.process = f'{RUN}/{ME.name}.events', None
-
-    def start(self):
-        with open(self.file, 'wb') as out:
-            self.process = subprocess.Popen(
-                ['ip', 'netns', 'exec', ME.name, 'qkd', '-j', 'monitor'], stdout=out,
-                stdin=subprocess.DEVNULL)
-
-    def stop(self):
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-
-    def seen(self, event):
-        with open(self.file, encoding='ascii') as file:
-            return file.read().count(f'"{event}"')
-
-
-monitor = Monitor()
 
 
 def aes_up():
@@ -139,7 +115,7 @@ def test_eve():
         LIGHT.scene('0 intercept 1')
         # so that there is room, and another block is begun
         pings(scaled(100, 10))
-    until(lambda: monitor.seen(ALARM), 'the event', 120)
+    until(lambda: MONITOR.events(ALARM), 'the event', 120)
     link = shown()
     equal((link['state'], link.get('reason')), ('up', 'qber'), 'the link')
     # a quarter by theory; misalignment adds, chance takes
@@ -161,7 +137,7 @@ def test_blocked():
     if ME is ALICE:
         spend(pings, 'otp')
         spend(aes_pings, 'aes')
-        if not monitor.seen('key-empty'):
+        if not MONITOR.events('key-empty'):
             raise AssertionError('no event key-empty')
     barrier('spent')
     equal([sa['on_empty'] for sa in ME.json('esp', 'show')], ['block'] * 4, 'on-empty')
@@ -172,7 +148,7 @@ def test_resumed():
     """Eve is gone: key comes, the alarm ends, and the tunnels carry packets again"""
     if ME is ALICE:
         LIGHT.scene('0 off')
-    until(lambda: monitor.seen(CLEAR), 'the event', 120)
+    until(lambda: MONITOR.events(CLEAR), 'the event', 120)
     equal(shown().get('reason'), None, 'the reason')
     if ME is ALICE:
         until(lambda: pings(3) == 3, 'the otp tunnel resumes', 60)
@@ -257,13 +233,13 @@ def test_secrets():
 if __name__ == '__main__':
     try:
         host_up()
-        monitor.start()
+        MONITOR.start()
         step = Steps()
         run([step(test) for test in (test_fed, test_measured, test_traffic, test_eve,
                                      test_blocked, test_resumed, test_killed, test_secrets)])
     finally:
         tell((ME,))
         tell_optics()
-        monitor.stop()
+        MONITOR.stop()
         take_off()
         take_down((ME,))

@@ -5,9 +5,11 @@ emulated optical link in the place of the KMEs.
   qkd-link, va 10.1.0.1:7677 === wire === vb 10.1.0.2, qkd-link
 """
 import contextlib
+import json
 import os
 import signal
 import subprocess
+import time
 
 from link_metrics import FAST, metric_of
 from supply_lib import ALICE, BOB, ENDS, until
@@ -67,6 +69,36 @@ class Optics:
         return self.text().count(text)
 
 
+class Monitor:
+    """Events of an end's link, from start() on."""
+
+    def __init__(self, end):
+        self.end, self.file, self.process = end, f'{RUN}/{end.name}.events', None
+        self.since = 0
+
+    def start(self):
+        with open(self.file, 'wb') as out:
+            self.process = subprocess.Popen(
+                ['ip', 'netns', 'exec', self.end.name, 'qkd', '-j', 'monitor'], stdout=out,
+                stdin=subprocess.DEVNULL)
+
+    def stop(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+    def mark(self):
+        """From here on events() looks."""
+        self.since = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+    def events(self, name):
+        """Those of this name."""
+        with open(self.file, encoding='ascii') as file:
+            found = [json.loads(line) for line in file if line.endswith('\n')]
+        return [event for event in found
+                if event['event'] == name and event['time'] >= self.since]
+
+
 OPTICS = {end.name: Optics(end) for end in ENDS}
 
 
@@ -78,12 +110,11 @@ def bootstrap(size=65536):
     return key
 
 
-def links_up(capacity='32K', low='4K', ends=ENDS):
-    """The user links, and the daemons that join them."""
+def links_up(capacity='32K', low='4K', ends=ENDS, more=()):
+    """The user links, and the daemons that join them; more: lines of their configuration."""
     for end in ends:
-        end.link_up(**{'pad-capacity': capacity, 'key-capacity': capacity})
-        end.qkd('link', 'set', 'qkd0', 'pad-low', low, 'key-low', low)
-        end.configure()
+        end.link_up(low, low, **{'pad-capacity': capacity, 'key-capacity': capacity})
+        end.configure(link=more)
         end.daemon.start()
     until(lambda: all(end.link().get('state') == 'up' for end in ends), 'the link is up')
 

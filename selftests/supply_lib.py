@@ -33,12 +33,12 @@ class End(Netns):
         with inside(self.name):
             self.client = genl.Qkd()
 
-    def link_up(self, **more):
+    def link_up(self, pad_low=PAD_LOW, key_low=KEY_LOW, **more):
         words = [str(word) for pair in more.items() for word in pair]
         self.qkd('link', 'add', 'qkd0', 'type', 'user', 'role', self.name, 'id',
                  f'site {self.name}', 'peer-id', f'site {self.peer.name}', 'export', 'export',
                  *words)
-        self.qkd('link', 'set', 'qkd0', 'pad-low', PAD_LOW, 'key-low', KEY_LOW)
+        self.qkd('link', 'set', 'qkd0', 'pad-low', pad_low, 'key-low', key_low)
 
     def link_down(self):
         self.qkd('link', 'del', 'qkd0', check=False)
@@ -64,17 +64,17 @@ class End(Netns):
         stat = self.stats().get(stream, {})
         return stat.get('supplied', 0) - stat.get('pending', 0) - stat.get('lost', 0)
 
-    def left(self):
-        return self.client.do('status', link_name='qkd0', class_='export', size=512)['available']
+    def left(self, size=512):
+        return self.client.do('status', link_name='qkd0', class_='export', size=size)['available']
 
-    def drain(self):
-        """Keys are allocated, and burnt, until there are none."""
+    def drain(self, size=512):
+        """Keys are allocated, and burnt, until there are none of this size."""
         with inside(self.name):
             client = genl.Qkd()
         try:
-            while self.left():
-                client.do('key-get', link_name='qkd0', class_='export', size=512,
-                          count=min(self.left(), 32))
+            while self.left(size):
+                client.do('key-get', link_name='qkd0', class_='export', size=size,
+                          count=min(self.left(size), 32))
         finally:
             client.close()
 
@@ -151,18 +151,18 @@ def take_down(ends=ENDS):
         run('ip', 'netns', 'del', end.name, check=False)
 
 
-def tunnel_up(ends=ENDS):
-    """Under the one-time pad, both ways; nothing else passes."""
+def tunnel_up(ends=ENDS, both=()):
+    """Under the one-time pad, both ways; nothing else passes. both: words of all its SAs."""
     inner = {end.name: end.inner for end in ENDS}
     for end in ends:
-        sas_up(end, 0x1000, 'otp')
+        sas_up(end, 0x1000, 'otp', both=both)
         policies_up(end, inner, 1)
 
 
-def sas_up(end, spi, cipher, *more):
-    """An SA each way; more: words of the outbound one."""
-    for one, other, words in ((end, end.peer, ('dir', 'out', *more)),
-                              (end.peer, end, ('dir', 'in', 'replay-window', 64))):
+def sas_up(end, spi, cipher, *more, both=()):
+    """An SA each way; more: words of the outbound one; both: of both."""
+    for one, other, words in ((end, end.peer, ('dir', 'out', *more, *both)),
+                              (end.peer, end, ('dir', 'in', 'replay-window', 64, *both))):
         end.qkd('esp', 'add', 'src', one.address, 'dst', other.address, 'spi',
                 spi + one.number, 'dev', 'qkd0', 'cipher', cipher, 'mode', 'tunnel', 'reqid',
                 spi >> 12, *words)
