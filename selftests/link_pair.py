@@ -194,6 +194,14 @@ def test_split():
             until(lambda end=end: end.said('the alarm is over'), 'its end', 60)
 
 
+def test_blinded():
+    """detectors are blinded: key comes as ever, and only the log knows that it is Eve's"""
+    with pair(a=scene('0 blind 1')) as (alice, bob):
+        until(lambda: alice.metric('secret_bits_total') and bob.metric('secret_bits_total'), 'key')
+        equal(alice.metric('alarm') + bob.metric('alarm'), 0, 'alarms')
+        equal(alice.said("Eve blinds Bob's detectors: no figure and no alarm shows it"), 1, 'said')
+
+
 def test_tampered():
     """messages are altered or replayed: blocks are lost, and the link goes on"""
     # a length that was altered is waited for, up to a minute
@@ -732,10 +740,10 @@ def test_table():
 
 if __name__ == '__main__':
     try:
-        run([test_key, test_presets, test_eve, test_split, test_tampered, test_sifting, test_vanished,
-             test_satellite, test_pace, test_bootstrap, test_unreached, test_spent,
-             test_unequal, test_kept, test_unmeasured, test_no_room, test_drained,
-             test_lost, test_strangers, test_expected, test_differ, test_words, test_configuration,
-             test_table])
+        run([test_key, test_presets, test_eve, test_split, test_blinded, test_tampered,
+             test_sifting, test_vanished, test_satellite, test_pace, test_bootstrap,
+             test_unreached, test_spent, test_unequal, test_kept, test_unmeasured, test_no_room,
+             test_drained, test_lost, test_strangers, test_expected, test_differ, test_words,
+             test_configuration, test_table])
     finally:
         shutil.rmtree(DIR)

@@ -435,6 +435,8 @@ def test_draw_says():
     for word, text in want.items():
         equal(text in lines[word], True, f'{text!r} in {lines[word]!r}')
     equal('no light' in picture(EMPTY)[1]['channel'], True)
+    equal('blinding 1 (no figure here shows it)' in
+          picture(STATE | {'attack': 3, 'fraction': 1})[1]['scenario'], True)
 
 
 ENTER, LEAVE = '\x1b[?1049h\x1b[?25l', '\x1b[0m\x1b[?25h\x1b[?1049l'
@@ -669,6 +671,7 @@ def test_report_numbers():
         equal(reasons, blocks_by_reason(state))
         alarm = [part.text for part in root.iter(XHTML + 'p') if part.get('id') == 'alarm']
         equal(alarm, [state['alarm']] if state['alarm'] else [])
+        equal("blinds Bob's detectors shows in none of these" in ''.join(root.itertext()), True)
 
 
 def test_report_model():

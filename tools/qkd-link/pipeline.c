@@ -71,6 +71,17 @@ void end_show(struct end *end, enum stage stage, double progress)
 	pthread_mutex_unlock(&stats->lock);
 }
 
+/* Nothing else can. */
+static void say_blinded(const struct end *end, const struct eve *eve)
+{
+	if (eve->attack != ATTACK_BLIND ||
+	    end->stats->eve.attack == ATTACK_BLIND)
+		return;
+	log_info(
+		"%s: Eve blinds Bob's detectors: no figure and no alarm shows it, and the key is no secret",
+		end->stats->link_name);
+}
+
 void end_scene(struct end *end)
 {
 	enum tamper tamper;
@@ -78,8 +89,10 @@ void end_scene(struct end *end)
 	struct eve eve;
 
 	scenario_at(end->scenario, end->pace.time, &eve, &tamper, &fraction);
-	if (end->emitter)
+	if (end->emitter) {
 		emitter_attack(end->emitter, &eve);
+		say_blinded(end, &eve);
+	}
 	talk_tamper(end->talk, tamper, fraction);
 	pthread_mutex_lock(&end->stats->lock);
 	end->stats->eve = eve;

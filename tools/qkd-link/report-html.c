@@ -214,7 +214,8 @@ static void put_blocks(FILE *file, const struct stats *copy)
 		"<p>The last %zu of %" PRIu64
 		" blocks. f is what was told by Shannon's bound; eps_sec and "
 		"eps_cor of 0: an asymptotic rate, of which no finite block is "
-		"sure.</p>\n",
+		"sure. Light that blinds Bob's detectors shows in none of these "
+		"numbers.</p>\n",
 		count, copy->blocks);
 }
 

@@ -205,6 +205,8 @@ static void draw_channel(struct view *view, const struct stats *copy)
 	if (copy->eve.attack != ATTACK_NONE)
 		put(view, RED, "%s %.3g ", attack_name(copy->eve.attack),
 		    copy->eve.fraction);
+	if (copy->eve.attack == ATTACK_BLIND)
+		put(view, RED, "(no figure here shows it) ");
 	if (copy->tamper != TAMPER_NONE)
 		put(view, RED, "messages: %s %.3g", tamper_name(copy->tamper),
 		    copy->tamper_fraction);
