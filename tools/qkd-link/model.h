@@ -15,7 +15,7 @@ enum protocol {
 	PROTOCOL_BB84, /* weak coherent pulses, two decoys, biased bases */
 	PROTOCOL_B92, /* weak coherent pulses, two states */
 	PROTOCOL_E91, /* entangled pairs, three bases an end, CHSH test */
-	PROTOCOL_BBM92, /* entangled pairs, two bases an end, CHSH watched */
+	PROTOCOL_BBM92, /* entangled pairs, two bases an end, no CHSH test */
 	PROTOCOL_COW, /* the original: zero key beyond its bound */
 	PROTOCOL_COW_VARIANT, /* with empty symbols, too */
 	PROTOCOLS,
