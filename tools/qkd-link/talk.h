@@ -53,7 +53,7 @@ enum talk_type {
  * @pending: of those refills, one direction, that the peer has not yet been heard to
  *	have; they are not in @left
  * @used: in all, both directions, also what was passed over or was of no use
- * @low: if one of @left is below it, no block begins but to refill
+ * @low: if one of @left is below it, no block begins until there is another bootstrap key
  * @bad: messages that were altered, replayed, out of order, cut
  * @forgery: bound on the probability that one of all that came was not the peer's,
  *	and was believed
