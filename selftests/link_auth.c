@@ -101,10 +101,6 @@ TEST_F(pair, types)
 	ASSERT_EQ(0, talk_send(self->alice, TALK_SIFT, NULL, 0));
 	EXPECT_EQ(-EPROTO,
 		  talk_recv(self->bob, TALK_RECON, &self->message, SOON));
-	ASSERT_EQ(0, talk_send(self->alice, TALK_DROP, "why", 3));
-	EXPECT_EQ(-ECANCELED,
-		  talk_recv(self->bob, TALK_RECON, &self->message, SOON));
-	EXPECT_EQ(3, self->message.size);
 	EXPECT_EQ(-ETIMEDOUT,
 		  talk_recv(self->bob, TALK_RECON, &self->message, SOON));
 	EXPECT_EQ(-EMSGSIZE, talk_send(self->alice, TALK_SIFT, NULL,

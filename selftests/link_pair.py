@@ -213,7 +213,7 @@ def test_tampered():
 
 
 # Of talk.h and join.h.
-HELLO, BLOCK, _, SIFT, SIFTED, RECON, VERIFY, AMPLIFY, FEED = range(1, 10)
+HELLO, BLOCK, SIFT, SIFTED, RECON, VERIFY, AMPLIFY, FEED = range(1, 9)
 TRAIN, FRAME_SIFT = 2, 3
 
 

@@ -600,7 +600,6 @@ static const char *error_text(int err)
 	case -ENOKEY:
 		return "the key of the tags is used up";
 	case -EPROTO:
-	case -ECANCELED:
 		return "the peer has given it up";
 	case -EINTR:
 		return "it was ended";

@@ -332,15 +332,14 @@ static int deliver(struct talk *talk, enum talk_type type,
 		   const struct header *header, struct buffer *message)
 {
 	size_t size = get_number(header->size);
-	bool drop = header->type == TALK_DROP && type != TALK_DROP;
 
 	buffer_reset(message);
-	if (header->type == type || drop)
+	if (header->type == type)
 		buffer_put(message, talk->wire.in + sizeof(*header), size);
 	wire_skip(&talk->wire, sizeof(*header) + size + WC_TAG);
 	if (message->bad)
 		return message->bad;
-	return header->type == type ? 0 : drop ? -ECANCELED : -EPROTO;
+	return header->type == type ? 0 : -EPROTO;
 }
 
 int talk_recv(struct talk *talk, enum talk_type type, struct buffer *message,

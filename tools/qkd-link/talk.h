@@ -37,7 +37,6 @@ enum talk_type {
 	TALK_HELLO =
 		1, /* nonce, model, block, at the beginning of a connection */
 	TALK_BLOCK, /* a block begins: its number, the QBER that is expected */
-	TALK_DROP, /* a block is given up, and why */
 	TALK_SIFT, /* Bob: sift_tell() */
 	TALK_SIFTED, /* Alice: sift_answer() */
 	TALK_RECON, /* of Cascade and LDPC */
@@ -100,11 +99,10 @@ void talk_account(const struct talk *talk, struct talk_account *account);
  */
 int talk_send(struct talk *talk, enum talk_type type, const void *data,
 	      size_t size);
-/* The next message, which has to be of that type (or TALK_DROP: -ECANCELED, and it is in
- * @message). -EPROTO: it is the peer's, and of another type; it is gone. -ETIMEDOUT after
- * @ms without a byte. -EBADMSG: what came is not the peer's next message. Nothing but
- * @bad of the account changes then, and the next call finds the next genuine one: no new
- * connection is needed. -EPIPE: one is.
+/* The next message, which has to be of that type. -EPROTO: it is the peer's, and of another
+ * type; it is gone. -ETIMEDOUT after @ms without a byte. -EBADMSG: what came is not the
+ * peer's next message. Nothing but @bad of the account changes then, and the next call
+ * finds the next genuine one: no new connection is needed. -EPIPE: one is.
  */
 int talk_recv(struct talk *talk, enum talk_type type, struct buffer *message,
 	      int ms);
