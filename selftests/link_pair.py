@@ -602,6 +602,15 @@ def test_expected():
             until(lambda: other.metric('secret_bits_total'), 'key', 60)
 
 
+def test_failed():
+    """frames that LDPC cannot correct are counted, at both ends"""
+    words = 'preset b92-fibre-2km set efficiency=90% set length=1km set block=50000'.split()
+    ldpc = ('--reconcile', 'ldpc')
+    with pair(words, a=(*scene('0 noise 0.01'), *ldpc), b=ldpc) as ends:
+        for end in ends:
+            until(lambda end=end: end.metric('failed_frames_total'), f'{end.name} counts', 60)
+
+
 def test_differ():
     """ends that were told different things do not begin, and say what differs"""
     other = [word.replace('mu=0.5', 'mu=0.4') for word in FAST]
@@ -743,7 +752,7 @@ if __name__ == '__main__':
         run([test_key, test_presets, test_eve, test_split, test_blinded, test_tampered,
              test_sifting, test_vanished, test_satellite, test_pace, test_bootstrap,
              test_unreached, test_spent, test_unequal, test_kept, test_unmeasured, test_no_room,
-             test_drained, test_lost, test_strangers, test_expected, test_differ, test_words,
-             test_configuration, test_table])
+             test_drained, test_lost, test_strangers, test_expected, test_failed, test_differ,
+             test_words, test_configuration, test_table])
     finally:
         shutil.rmtree(DIR)

@@ -68,6 +68,7 @@ static void load_block(size_t i, const json_t *from)
 		.pulses = number(from, "pulses"),
 		.sifted = number(from, "sifted"),
 		.leaked = number(from, "leaked"),
+		.failed = number(from, "failed"),
 		.measured = true,
 		.qber = number(from, "qber"),
 		.chsh = number(from, "chsh"),

@@ -34,8 +34,8 @@ HISTORY, RECENT, REASONS = 4096, 16, 16             # of tools/qkd-link/stats.h
 HOSTILE = '<b a="1">\'&amp;`id`\\{}$(id)\x1b[2J\n%s]]>'
 PLAIN = HOSTILE.replace('\x1b', '?').replace('\n', '?')
 
-BLOCK = {'pulses': 10**9, 'sifted': 10**6, 'leaked': 161_234, 'qber': 0.0123,
-         'f': 1.25, 'key': 40_960, 'bits': 331_072, 'proof': 'finite key: test',
+BLOCK = {'pulses': 10**9, 'sifted': 10**6, 'leaked': 161_234, 'failed': 2,
+         'qber': 0.0123, 'f': 1.25, 'key': 40_960, 'bits': 331_072, 'proof': 'finite key: test',
          'eps_sec': 1e-9, 'eps_cor': 1e-15}
 STATE = {'preset': 'bb84-fibre-50km', 'link_name': 'qkd0', 'alice': True,
          'stage': 3, 'progress': 0.4, 'clock': 120.5, 'wall': 61.25,
@@ -224,6 +224,7 @@ def wanted(state, **names):
         ('pulses_total',): sum(block['pulses'] for block in blocks),
         ('sifted_bits_total',): sum(block['sifted'] for block in blocks),
         ('leaked_bits_total',): sum(block['leaked'] for block in blocks),
+        ('failed_frames_total',): sum(block['failed'] for block in blocks),
         ('secret_bits_total',): sum(map(secret, blocks)),
         ('sifted_key_rate_bits_per_second',): rate(state, lambda block: block['sifted']),
         ('secret_key_rate_bits_per_second',): rate(state, secret),

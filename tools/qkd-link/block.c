@@ -393,6 +393,7 @@ static int reconcile(struct block *block)
 	counts->errors[BASIS_KEY][0] = result.errors;
 	counts->compared[BASIS_KEY][0] = bits;
 	block->stat.leaked = result.leaked;
+	block->stat.failed = result.failed;
 	block->stat.measured = true;
 	block->stat.qber = (double)result.errors / bits;
 	end->qber = block->stat.qber;

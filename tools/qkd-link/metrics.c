@@ -124,6 +124,8 @@ static void print_bits(struct page *page)
 		"Sifted key, of all blocks.");
 	counter(page, "leaked_bits_total", copy->leaked_bits,
 		"Told about keys in reconciliation and verification.");
+	counter(page, "failed_frames_total", copy->failed_frames,
+		"Frames that LDPC could not correct: all their bits were told.");
 	counter(page, "secret_bits_total", copy->key_bits,
 		"Secret key, of the blocks that were kept.");
 	counter(page, "fed_bits_total", copy->fed_bits,

@@ -109,6 +109,7 @@ void stats_block(struct stats *stats, const struct block_stat *block)
 	stats->pulses += block->pulses;
 	stats->sifted_bits += block->sifted;
 	stats->leaked_bits += block->leaked;
+	stats->failed_frames += block->failed;
 	if (block->why) {
 		stats->dropped++;
 		count_reason(stats, block->why);

@@ -38,6 +38,7 @@ enum stage {
  * @time: seconds of the link's own clock (pulses / rate) when it ended
  * @wall: and by the wall's, since the link began
  * @sifted, @leaked: bits
+ * @failed: frames that LDPC could not correct: their bits are told, and no key
  * @measured: there is a QBER
  * @qber: of the key basis (0..1), or of the check basis if that was too high
  * @chsh, @visibility: of pairs, of COW; else 0
@@ -53,6 +54,7 @@ struct block_stat {
 	uint64_t pulses;
 	uint64_t sifted;
 	uint64_t leaked;
+	uint32_t failed;
 	bool measured;
 	double qber;
 	double chsh;
@@ -99,7 +101,7 @@ struct reason_stat {
  * @block: the newest is at (@blocks - 1) % STATS_HISTORY
  * @blocks: that have ended
  * @dropped: of those, without a key; @reason says why
- * @pulses, @sifted_bits, @leaked_bits: in all blocks
+ * @pulses, @sifted_bits, @leaked_bits, @failed_frames: in all blocks
  * @key_bits: secret bits in all
  * @fed_bits: of these, those that went into streams: not those that became key of the
  *	tags, nor those that were wiped
@@ -134,6 +136,7 @@ struct stats {
 	uint64_t pulses;
 	uint64_t sifted_bits;
 	uint64_t leaked_bits;
+	uint64_t failed_frames;
 	uint64_t key_bits;
 	uint64_t fed_bits;
 	double sifted_rate;
