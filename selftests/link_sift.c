@@ -246,7 +246,7 @@ TEST_F(light, answer_fields)
 		EXPECT_EQ(-EBADMSG,
 			  sift_finish(self->receiver, &bad, &self->bob));
 	}
-	/* One pulse more or less was sent; an answer that there is not. */
+	/* One click more or less; an answer that there is not. */
 	copy(&bad, &self->answer);
 	bad.data[16] ^= 1;
 	EXPECT_EQ(-EBADMSG, sift_finish(self->receiver, &bad, &self->bob));

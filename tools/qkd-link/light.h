@@ -23,10 +23,6 @@ bool noise_chance(struct noise *noise, double p);
 uint64_t noise_skip(struct noise *noise, double p);
 /* By the mean, at most LIGHT_PHOTONS: for means about 1 and less. */
 unsigned int noise_poisson(struct noise *noise, double mean);
-/* Successes of @count tries, between @min and @max. Beyond small numbers as the normal
- * distribution has it. */
-uint64_t noise_binomial(struct noise *noise, uint64_t count, double p,
-			uint64_t min, uint64_t max);
 
 /* ---- choice.c: secret choices, one of 128 bits a slot, in any order ---- */
 

@@ -70,16 +70,3 @@ unsigned int noise_poisson(struct noise *noise, double mean)
 	}
 	return k;
 }
-
-uint64_t noise_binomial(struct noise *noise, uint64_t count, double p,
-			uint64_t min, uint64_t max)
-{
-	/* Box and Muller. */
-	double angle = 2 * M_PI * noise_unit(noise);
-	double normal = sqrt(-2 * log(1 - noise_unit(noise))) * cos(angle);
-	double n = count, x = rint(n * p + normal * sqrt(n * p * (1 - p)));
-
-	if (x <= min)
-		return min;
-	return x < max ? x : max;
-}

@@ -64,10 +64,9 @@ enum basis {
 /**
  * struct counts - what both ends know of a block after sifting
  * @pulses: in all
- * @sent: pulses, by basis and intensity that Alice chose. B92: in the key basis.
- *	COW: symbols by kind, the same numbers in both bases
- * @clicks: of those where both chose the same basis, what Bob saw (pairs:
- *	coincidences; B92: conclusive; COW: of the data line, by kind of symbol).
+ * @clicks: by basis and intensity that Alice chose, of pulses where both chose the
+ *	same basis, what Bob saw (pairs: coincidences; B92: conclusive, in the key
+ *	basis; COW: of the data line, by kind of symbol).
  *	E91: of the check basis, both in a test basis. COW: of the check basis,
  *	the interferometer's where early and late of a symbol meet, by kind
  * @errors: of those that were compared, what differed. Of the key basis they
@@ -84,7 +83,6 @@ enum basis {
  */
 struct counts {
 	uint64_t pulses;
-	uint64_t sent[BASES][INTENSITIES];
 	uint64_t clicks[BASES][INTENSITIES];
 	uint64_t errors[BASES][INTENSITIES];
 	uint64_t compared[BASES][INTENSITIES];

@@ -5,8 +5,8 @@
  *
  * Told: first slot (8), slots (8), inconclusive clicks (varint), clicks (varint);
  * of each: 8 times the slots since the last one, plus what is told (varint).
- * Answer: first slot (8), slots (8), pulses sent, by basis and kind (varints),
- * clicks (varint); of each what is answered, two in a byte, the first in its low half.
+ * Answer: first slot (8), slots (8), clicks (varint); of each what is answered, two in
+ * a byte, the first in its low half.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -17,7 +17,6 @@
 #include "light.h"
 
 #define TELLS 8
-#define ROUNDING 1e-9 /* of shares that sum to 1 */
 
 /**
  * struct sifting - a train's part, until it is known to be good
@@ -201,71 +200,14 @@ static int answer_all(struct emitter *emitter, struct sifting *sifting)
 	return err;
 }
 
-/* Number @i of a table by basis and kind. */
-static uint64_t *cell(uint64_t table[BASES][INTENSITIES], unsigned int i)
+static int write_answer(const struct emitter *emitter,
+			const struct sifting *sifting, struct buffer *answer)
 {
-	return &table[i / INTENSITIES][i % INTENSITIES];
-}
-
-#define CELLS (BASES * INTENSITIES)
-
-/* The least pulses of a kind: as many as there are clicks of it. */
-static uint64_t least_sent(struct counts *counts, unsigned int i, bool symbols)
-{
-	uint64_t least = *cell(counts->clicks, i), other;
-
-	if (!symbols)
-		return least;
-	/* Both bases look at the same symbols. */
-	if (i >= INTENSITIES)
-		return 0;
-	other = counts->clicks[BASIS_CHECK][i];
-	return least > other ? least : other;
-}
-
-/*
- * How often she chose what. All choices of a train are never made, so these numbers
- * are drawn as they would come out.
- */
-static void draw_sent(struct emitter *emitter, struct counts *counts)
-{
-	const struct source *source = &emitter->model.source;
-	bool symbols = emitter->light->symbols;
-	bool one = symbols || emitter->model.protocol == PROTOCOL_B92;
-	double key = one ? 1 : source->key_basis, left = 1, p;
-	uint64_t pulses = counts->pulses, least, later = 0, *sent;
-	unsigned int i;
-
-	for (i = 0; i < CELLS; i++)
-		later += least_sent(counts, i, symbols);
-	for (i = 0; i < CELLS; i++) {
-		p = source->share[i % INTENSITIES] *
-		    (i < INTENSITIES ? key : 1 - key);
-		least = least_sent(counts, i, symbols);
-		later -= least;
-		sent = cell(counts->sent, i);
-		*sent = noise_binomial(&emitter->noise, pulses,
-				       p < left - ROUNDING ? p / left : 1,
-				       least, pulses - later);
-		pulses -= *sent;
-		left -= p;
-	}
-	if (symbols)
-		memcpy(counts->sent[BASIS_CHECK], counts->sent[BASIS_KEY],
-		       sizeof(counts->sent[BASIS_KEY]));
-}
-
-static int write_answer(const struct emitter *emitter, struct sifting *sifting,
-			struct buffer *answer)
-{
-	struct counts *counts = &sifting->sifted.counts;
 	size_t i;
 
 	buffer_reset(answer);
 	buffer_put_number(answer, emitter->start, 8);
 	buffer_put_number(answer, emitter->slots, 8);
-	for (i = 0; i < CELLS; i++)
-		buffer_put_varint(answer, *cell(counts->sent, i));
 	buffer_put_varint(answer, sifting->count);
 	/* There is room for one more, which is zero. */
 	for (i = 0; i < sifting->count; i += 2)
@@ -282,15 +224,12 @@ int sift_answer(struct emitter *emitter, struct buffer *told,
 	struct sifting sifting = { 0 };
 	int err;
 
-	err = pick_train(emitter)			 ?:
-		      read_told(emitter, told, &sifting) ?:
-		      answer_all(emitter, &sifting)	 ?:
-		      sifting_count(&sifting, sifting.click, emitter->light);
-	if (!err) {
-		draw_sent(emitter, &sifting.sifted.counts);
-		err = write_answer(emitter, &sifting, answer) ?:
-			      sifting_commit(&sifting, sifted);
-	}
+	err = pick_train(emitter)					     ?:
+		      read_told(emitter, told, &sifting)		     ?:
+		      answer_all(emitter, &sifting)			     ?:
+		      sifting_count(&sifting, sifting.click, emitter->light) ?:
+		      write_answer(emitter, &sifting, answer)		     ?:
+		      sifting_commit(&sifting, sifted);
 	sifting_free(&sifting);
 	if (err)
 		emitter->outcome_at = outcome_at;
@@ -301,28 +240,6 @@ int sift_answer(struct emitter *emitter, struct buffer *told,
 
 /* ---- Bob hears ---- */
 
-static int read_sent(const struct receiver *receiver, const struct heard *heard,
-		     struct buffer *answer, struct counts *counts)
-{
-	uint64_t sum[BASES] = { 0 }, sent;
-	unsigned int basis, kind;
-
-	for (basis = 0; basis < BASES; basis++) {
-		for (kind = 0; kind < INTENSITIES; kind++) {
-			sent = buffer_get_varint(answer);
-			if (sent > heard->slots)
-				return -EBADMSG;
-			counts->sent[basis][kind] = sent;
-			sum[basis] += sent;
-		}
-	}
-	if (receiver->light->symbols)
-		return sum[0] == heard->slots && sum[1] == heard->slots ?
-			       0 :
-			       -EBADMSG;
-	return sum[0] + sum[1] == heard->slots ? 0 : -EBADMSG;
-}
-
 static int read_answer(const struct receiver *receiver, struct buffer *answer,
 		       struct sifting *sifting)
 {
@@ -330,7 +247,6 @@ static int read_answer(const struct receiver *receiver, struct buffer *answer,
 	uint64_t start = buffer_get_number(answer, 8);
 	uint64_t slots = buffer_get_number(answer, 8), count;
 	size_t i;
-	int err;
 
 	if (!receiver_trains(receiver))
 		return -EBADMSG;
@@ -341,9 +257,8 @@ static int read_answer(const struct receiver *receiver, struct buffer *answer,
 		return -ENOMEM;
 	sifting->sifted.counts.pulses = slots;
 	sifting->sifted.counts.inconclusive = heard->inconclusive;
-	err = read_sent(receiver, heard, answer, &sifting->sifted.counts);
 	count = buffer_get_varint(answer);
-	if (err || count != heard->clicks)
+	if (count != heard->clicks)
 		return answer->bad ?: -EBADMSG;
 	for (i = 0; i < count; i += 2) {
 		uint8_t byte = buffer_get_number(answer, 1);
@@ -357,17 +272,6 @@ static int read_answer(const struct receiver *receiver, struct buffer *answer,
 	return buffer_done(answer);
 }
 
-/* More clicks than pulses would turn every rate upside down. */
-static int check_clicks(struct counts *counts)
-{
-	unsigned int i;
-
-	for (i = 0; i < CELLS; i++)
-		if (*cell(counts->clicks, i) > *cell(counts->sent, i))
-			return -EBADMSG;
-	return 0;
-}
-
 int sift_finish(struct receiver *receiver, struct buffer *answer,
 		struct sifted *sifted)
 {
@@ -376,7 +280,6 @@ int sift_finish(struct receiver *receiver, struct buffer *answer,
 
 	err = read_answer(receiver, answer, &sifting) ?:
 		      sifting_count(&sifting, clicks_of(receiver), receiver->light) ?:
-		      check_clicks(&sifting.sifted.counts) ?:
 		      sifting_commit(&sifting, sifted);
 	sifting_free(&sifting);
 	if (err)
