@@ -53,10 +53,34 @@ static int wait_poll(int fd, short events)
 	return poll(&p, 1, 20000) < 0 ? -errno : p.revents;
 }
 
-/* Wait until a thread of ours sleeps in the kernel. */
-static void let_it_sleep(void)
+/* Also of who is not there any more. */
+static bool sleeps(pid_t tid)
 {
-	usleep(300000);
+	char path[32], line[256], *at = NULL;
+	FILE *stat;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
+	stat = fopen(path, "r");
+	if (!stat)
+		return true;
+	if (fgets(line, sizeof(line), stat))
+		at = strrchr(line, ')');
+	fclose(stat);
+	return at && at[1] && at[2] == 'S';
+}
+
+/* Waits until that process or thread of ours sleeps in the kernel, 20 s at most. */
+static void let_it_sleep(const pid_t *tid)
+{
+	int i;
+
+	for (i = 0; i < 2000; i++) {
+		pid_t its = __atomic_load_n(tid, __ATOMIC_ACQUIRE);
+
+		if (its && sleeps(its))
+			return;
+		usleep(10000);
+	}
 }
 
 static void no_handler(int sig)
@@ -73,6 +97,7 @@ static void interruptible(int sig)
 /* A call that blocks, made by a thread. */
 struct call {
 	pthread_t thread;
+	pid_t tid;
 	int fd;
 	bool write;
 	void *buf;
@@ -85,6 +110,7 @@ static void *make_call(void *arg)
 {
 	struct call *call = arg;
 
+	__atomic_store_n(&call->tid, gettid(), __ATOMIC_RELEASE);
 	call->ret = call->write ? write(call->fd, call->buf, call->size) :
 				  read(call->fd, call->buf, call->size);
 	call->err = call->ret < 0 ? errno : 0;
@@ -93,9 +119,12 @@ static void *make_call(void *arg)
 
 static int start_call(struct call *call)
 {
-	int err = pthread_create(&call->thread, NULL, make_call, call);
+	int err;
 
-	let_it_sleep();
+	call->tid = 0;
+	err = pthread_create(&call->thread, NULL, make_call, call);
+	if (!err)
+		let_it_sleep(&call->tid);
 	return err;
 }
 
@@ -648,7 +677,8 @@ TEST_F(key, poller_hears_of_the_end)
 	if (!pid) {
 		struct qkd_ctx *ctx;
 
-		let_it_sleep();
+		pid = getppid();
+		let_it_sleep(&pid);
 		_exit(qkd_open(&ctx) ||
 		      qkd_link_del(ctx, qkd_by_name(emu_names[ALICE])));
 	}
