@@ -314,8 +314,8 @@ def test_close():
 
 def test_ttl():
     """what nobody uses goes"""
-    stream = both(ttl=1)
-    time.sleep(4)
+    stream = both(ttl=4)    # in which both have come, on any machine
+    time.sleep(8)
     equal(a1.get(stream, 0)[0], NO_QKD, 'master')
     equal(b1.get(stream, 0)[0], NO_QKD, 'slave')
 
