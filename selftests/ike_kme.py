@@ -6,12 +6,12 @@ import contextlib
 import itertools
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
 
-from ike_lib import (ALICE, BOB, CHARONS, SITES, charons, connection, take_down, until, wire_up)
+from ike_lib import (ALICE, BOB, CHARONS, Pinging, SITES, charons, connection, take_down, until,
+                     wire_up)
 from ktap import equal, run, scaled
 from netns import PATIENCE
 from process import memory_of, nowhere
@@ -81,9 +81,7 @@ class Other:
     def __init__(self):
         alice.initiate('other')
         self.over = threading.Event()
-        self.ping = subprocess.Popen(
-            ['ip', 'netns', 'exec', 'alice', 'ping', '-q', '-i', '0.2', '-I', '10.1.0.1',
-             '10.2.0.1'], stdout=subprocess.PIPE, text=True)
+        self.ping = Pinging(0.2, '10.1.0.1', '10.2.0.1')
         self.thread = threading.Thread(target=self.rekey)
         self.thread.start()
 
@@ -94,11 +92,11 @@ class Other:
             alice.swanctl('--rekey', what, 'other', check=False)
 
     def stop(self):
-        """What ping said."""
-        self.over.set()
-        self.thread.join()
-        self.ping.send_signal(signal.SIGINT)
-        return self.ping.communicate(timeout=30)[0]
+        """Packets that were sent; none was lost."""
+        with self.ping:
+            self.over.set()
+            self.thread.join()
+        return self.ping.sent
 
 
 def ping():
@@ -187,14 +185,14 @@ def test_many():
 
 def test_other():
     """the other tunnel went on all the time, rekeyed and lost nothing"""
-    said = other.stop()
+    sent = other.stop()
     with open(f'{alice.dir}/log', encoding='utf-8') as file:
         text = file.read()
     children = len(re.findall(r'CHILD_SA other.*established', text))
     ikes = len(re.findall(r'IKE_SA other.*rekeyed', text))
-    if ' 0% packet loss' not in said or children < 5 or ikes < 3:
-        raise AssertionError(f'{said}, {children} CHILD_SAs, {ikes} IKE_SAs')
-    return f'{children} CHILD_SAs, {ikes} IKE_SAs'
+    if children < 5 or ikes < 3:
+        raise AssertionError(f'{children} CHILD_SAs, {ikes} IKE_SAs')
+    return f'{sent} packets, {children} CHILD_SAs, {ikes} IKE_SAs'
 
 
 TESTS = [
