@@ -18,7 +18,7 @@ def section(end, **more):
               'certificate': f'{DIR}/{end.name}.pem', 'key': f'{DIR}/{end.name}.key',
               'certificate-name': 'kme.example', 'sae': f'qkd://{end.name}/qkd0',
               'peer-sae': f'qkd://{end.peer.name}/qkd0', 'key-size': 544 * 8, 'batch': 1,
-              'timeout': '3s', 'max-hops': 1, **more}
+              'timeout': '6s', 'max-hops': 1, **more}
     return [f'{key} = {value}' for key, value in values.items()]
 
 

@@ -14,7 +14,7 @@ def section(end, **more):
     """Lines of [kme k]."""
     values = {'type': 'skip', 'url': f'https://127.0.0.1:{PORT}', 'psk': f'{DIR}/psk',
               'psk-identity': 'encryptor', 'sae': SYSTEM[end.name],
-              'peer-sae': SYSTEM[end.peer.name], 'batch': 12, 'timeout': '2s', **more}
+              'peer-sae': SYSTEM[end.peer.name], 'batch': 12, 'timeout': '5s', **more}
     return [f'{key} = {value}' for key, value in values.items()]
 
 
@@ -43,7 +43,7 @@ FAULTS = (
     ('new no-id', 'keyId is not'),
     ('new repeat', 'before'),
     ('new reset', 'does not give keys'),
-    ('new slow 5000', 'does not give keys'),
+    ('new slow 9000', 'does not give keys'),
     ('key 400', 'the peer\'s keys: HTTP 400'),
     ('key 500', 'the peer\'s keys: HTTP 500'),
     ('key odd', 'no hexadecimal'),
