@@ -257,7 +257,7 @@ def test_unknown_fate():
     fed()       # no block of pad is due, which could come first
     mark()
     lost = [end.stats()[ALICE.key_stream].get('lost', 0) for end in ENDS]
-    kme.fault('@bob.sae dec_keys slow 600')
+    kme.fault('@bob.sae dec_keys slow 1500')    # alice's daemon has to be stopped by then
     drain_until_waits()
     supplied = BOB.stats()[ALICE.key_stream]['supplied']
     ALICE.daemon.process.send_signal(signal.SIGSTOP)
