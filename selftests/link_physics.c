@@ -868,6 +868,18 @@ static void finite_promises(void)
 	       secret.bits);
 }
 
+/* Afterpulses tell which of two lines it was that clicked: no proof has that. */
+static void finite_afterpulse(void)
+{
+	struct model model = preset("cow-variant-fibre-10km", "afterpulse=1 %");
+	struct secret secret;
+
+	EXPECT(kept(&model, 1e8, &secret) > 0 && !secret.eps_sec &&
+		       strstr(secret.proof, "deviations") &&
+		       !strstr(secret.proof, "finite key"),
+	       "%s, eps %g", secret.proof, secret.eps_sec);
+}
+
 /* An epsilon whose square is no number any more is no epsilon of 0. */
 static void finite_tiny(enum protocol protocol)
 {
@@ -1079,6 +1091,28 @@ static void closed_loss(void)
 	counts = block_counts(&model, 1e7);
 	counts.errors[BASIS_CHECK][1] = counts.clicks[BASIS_CHECK][1] / 2;
 	none(&model, &counts, "phase error");
+	/* Decoys brighter than light can be, bits that the interferometer does not see, and
+	 * hardly anything there: a broken arm.
+	 */
+	counts.errors[BASIS_CHECK][1] = 0;
+	counts.clicks[BASIS_CHECK][1] *= 2;
+	none(&model, &counts, "contradict");
+	counts = block_counts(&model, 1e7);
+	counts.clicks[BASIS_CHECK][0] = counts.errors[BASIS_CHECK][0] = 0;
+	none(&model, &counts, "contradict");
+	set(&model, "eps-sec=0");
+	memset(counts.clicks[BASIS_CHECK], 0, sizeof(counts.clicks[0]));
+	memset(counts.errors[BASIS_CHECK], 0, sizeof(counts.errors[0]));
+	counts.clicks[BASIS_CHECK][1] = 1;
+	none(&model, &counts, "");
+	set(&model, "eps-sec=1e-10");
+	none(&model, &counts, "");
+	/* A share that is no number any more. */
+	model = preset("cow-variant-fibre-10km",
+		       "share-nu1=0.3;share-nu2=1e-310;eps-sec=0");
+	counts = block_counts(&model, 1e7);
+	none(&model, &counts, "");
+	model = preset("cow-variant-fibre-10km", "");
 	/* Empty symbols that click tell of light that Alice did not send. */
 	counts = block_counts(&model, 1e7);
 	counts.clicks[BASIS_CHECK][2] = counts.clicks[BASIS_CHECK][0] / 2;
@@ -1256,6 +1290,7 @@ int main(int argc, char **argv)
 		finite_both("");
 		finite_both("key-basis=0.5;misalignment=4 %");
 		finite_both("eps-sec=1e-20");
+		finite_afterpulse();
 		finite_leaked();
 		finite_presets();
 		finite_promises();

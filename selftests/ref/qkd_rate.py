@@ -527,7 +527,7 @@ def cow_variant(m, c, eps):
     rest = pulses * overlap(left, left)
     if eps:
         mean = marked * found * rest
-        count = mean + once / 3 + sqrt(once ** 2 / 9 + 2 * once * mean)
+        count = min(chain(lambda t: ((exp(t) - 1) * mean + each) / t))
         rest = min(chain(lambda t: (t * count + each) / (1 - exp(-t)))) / (marked * found)
     bright = of_two * sqrt(seen(1, 0, least)) - of_none * sqrt(seen(2, 0)) - sqrt(rest)
     dim = of_two * sqrt(seen(1, 1)) + of_none * sqrt(seen(2, 1)) + sqrt(rest)
@@ -536,7 +536,9 @@ def cow_variant(m, c, eps):
     if eps:
         wrong = min(chain(lambda t: ((exp(t) - 1) * wrong + each) / t))
     phi = wrong / c['clicks'][0]
-    cost = 2 * log2(1 / eps) + log2(2 / m['eps_cor']) if eps else 0
+    cost = 2 * log2(1 / eps) if eps else 0
+    if eps and not m['afterpulse']:
+        cost += log2(2 / m['eps_cor'])
     return (c['clicks'][0] * (1 - h(phi)) - cost, phi) if phi < 0.5 else (0, 0.5)
 
 

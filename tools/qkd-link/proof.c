@@ -661,7 +661,8 @@ static struct yields variant_yields(const struct model *model,
 }
 
 /* The same of the state that is left when decoys and empty symbols are taken from
- * the one that is never sent; whatever Eve does, Alice finds it as often as she does.
+ * the one that is never sent; whatever Eve does, and whenever she makes a block end, Alice
+ * finds it as often as she does.
  */
 static double variant_rest(const struct source *s, double pulses,
 			   const struct doubt *doubt)
@@ -671,7 +672,7 @@ static double variant_rest(const struct source *s, double pulses,
 			    exp(-2 * half) / s->share[2]);
 	double mean = MARKED * found * pulses * square(2 * sinh(half));
 
-	return sum_most(seen_most(mean, doubt->once), doubt->chain) /
+	return sum_most(came_most(mean, doubt->chain), doubt->chain) /
 	       (MARKED * found);
 }
 
@@ -695,19 +696,31 @@ static double variant_phase_errors(const struct model *model,
 	       (one.high[0] + (square(dim) - square(positive(bright))) / 4);
 }
 
+/* The key has no more bits than its share of light allows: the interferometer is not dark. */
+static bool variant_holds(const struct seen *seen, double ratio,
+			  const struct doubt *doubt)
+{
+	double c = fmax(doubt->chain,
+			25); /* also of counts that are taken as they are */
+
+	return sum_least(seen->clicks[BASIS_KEY][0], c) <=
+	       ratio * sum_most(seen->clicks[BASIS_CHECK][0], c);
+}
+
 static void bound_cow_variant(const struct model *model,
 			      const struct seen *seen, double eps,
 			      struct bound *bound)
 {
-	const struct finite *finite = &model->finite;
-	double data = model->source.data, phase;
-	double n = seen->clicks[BASIS_KEY][0];
+	double data = model->source.data, n = seen->clicks[BASIS_KEY][0];
+	bool finite = eps > 0 && proof_finite(model);
+	double ratio = 2 * data / (1 - data), phase;
 	struct doubt doubt = doubt_of(eps);
 
-	bound->proof = eps > 0 ? "finite key, general attacks: our bound for "
-				 "COW with empty symbols, not reviewed" :
-				 "asymptotic, our bound for COW with empty "
-				 "symbols";
+	bound->proof =
+		finite ?
+			"finite key, general attacks: our bound for COW "
+			"with empty symbols, not reviewed" :
+			ASYMPTOTIC(eps, "our bound for COW with empty symbols");
 	bound->single = n;
 	bound->phase_error = 0.5;
 	if (!(n > 0 &&
@@ -716,17 +729,21 @@ static void bound_cow_variant(const struct model *model,
 		return;
 	}
 	/* The data line gets another share of the light, all of it. */
-	phase = variant_phase_errors(model, seen, &doubt) * 2 * data /
-		(1 - data);
+	phase = variant_phase_errors(model, seen, &doubt) * ratio;
+	if (phase < 0 || !variant_holds(seen, ratio, &doubt)) {
+		bound->reason = "the counts contradict each other";
+		return;
+	}
 	bound->phase_error = came_most(phase, doubt.chain) / n;
-	if (bound->phase_error >= 0.5) {
+	if (!(bound->phase_error < 0.5)) {
 		bound->reason =
 			"loss or visibility: the phase error may be 1/2";
 		return;
 	}
 	bound->bits = n * (1 - entropy_to_half(bound->phase_error));
-	if (eps > 0)
-		bound->cost = 2 * log2(1 / eps) + log2(2 / finite->eps_cor);
+	if (finite)
+		bound->cost =
+			2 * log2(1 / eps) + log2(2 / model->finite.eps_cor);
 }
 
 /* ---- All of them ---- */
@@ -742,10 +759,12 @@ double seen_sifted(const struct model *model, const struct seen *seen)
 
 bool proof_finite(const struct model *model)
 {
+	/* Afterpulses tell which line of the variant it was. */
 	return model->finite.eps_sec > 0 &&
 	       (model->protocol == PROTOCOL_BB84 ||
 		model->protocol == PROTOCOL_BBM92 ||
-		model->protocol == PROTOCOL_COW_VARIANT);
+		(model->protocol == PROTOCOL_COW_VARIANT &&
+		 !(model->detector.afterpulse > 0)));
 }
 
 void proof_bound(const struct model *model, const struct seen *seen,
