@@ -20,7 +20,7 @@
 #include "../common/log.h"
 #include "end.h"
 
-#define HELLO_VERSION 1
+#define HELLO_VERSION 2
 #define HELLO_MS 30000
 #define MEET_MS 10000
 #define ANSWER_LEAST 20000 /* ms for an answer, ... */
