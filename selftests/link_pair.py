@@ -407,6 +407,12 @@ def test_unreached():
         equal(alice.said('cannot meet'), 1, 'times that it is said')
         equal([os.stat(path(f'key.{name}')).st_size for name in 'ab'], [65536] * 2, 'the keys')
         equal(bob.said('cannot meet'), 0, 'said of who is not called')
+        bob.process.kill()
+        bob.process.wait()
+        with ends_of(End('b', 'bob', 'listen', FAST)):
+            until(lambda: alice.said('connected to the other end'), 'they meet', 60)
+            equal(alice.said('cannot meet'), 1, 'times that it is said, now that they met')
+        os.remove(path('link'))
 
 
 def test_unequal():

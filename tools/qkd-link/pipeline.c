@@ -607,9 +607,9 @@ static void say_lost(struct end *end, int err)
 /* Why the ends do not meet, once. What is wrong with what the other one said was said. */
 static void say_unmet(struct end *end, int err)
 {
-	bool unsaid = err != -EBADMSG && err != -EINVAL && err != -ENOKEY &&
-		      err != -EPROTONOSUPPORT && err != -EKEYREJECTED &&
-		      err != -EINTR &&
+	bool unsaid = err && err != -EBADMSG && err != -EINVAL &&
+		      err != -ENOKEY && err != -EPROTONOSUPPORT &&
+		      err != -EKEYREJECTED && err != -EINTR &&
 		      !(end->set->listens && err == -ETIMEDOUT);
 
 	if (err != end->unmet && unsaid && !link_stop)
