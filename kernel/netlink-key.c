@@ -225,7 +225,9 @@ static int check_supply(struct qkd_link *link, struct genl_info *info,
 	if (count == 1)
 		return 0;
 	err = qkd_key_check_supply(link, class, size, count);
-	return err ? key_refused(info, info->attrs[QKD_A_KEY_COUNT], err) : 0;
+	if (!err)
+		return 0;
+	return key_refused(info, err == -ENOKEY ? info->attrs[QKD_A_KEY_COUNT] : NULL, err);
 }
 
 static int get_keys(struct qkd_link *link, struct genl_info *info,
