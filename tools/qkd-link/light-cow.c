@@ -322,10 +322,12 @@ static int one_symbol(struct receiver *receiver, struct line *data,
 		return 0;
 	again = symbol == gate->live ? gate->again : 0;
 	gate->again = 0;
-	/* An afterpulse is in either slot. */
-	late = noise_word(&receiver->noise) >> 63;
-	at_data[late] |= !!(again & DATA_AGAIN);
-	at_monitor[late] |= again & ~DATA_AGAIN;
+	if (again) {
+		/* An afterpulse is in either slot. */
+		late = noise_word(&receiver->noise) >> 63;
+		at_data[late] |= !!(again & DATA_AGAIN);
+		at_monitor[late] |= again & ~DATA_AGAIN;
+	}
 	return data_symbol(receiver, symbol, at_data, !at_monitor[1]) ?:
 		       monitor_symbol(receiver, symbol, at_monitor);
 }
